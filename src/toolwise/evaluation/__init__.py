@@ -1,1 +1,30 @@
+"""Metrics over held-out questions, their table, and the knowledge-boundary probe.
 
+An `Outcome` is what one question came to; `summarise` turns outcomes into a `Summary` with 95% intervals.
+"""
+
+from toolwise.evaluation.intervals import Interval, bootstrap_ratio, wilson
+from toolwise.evaluation.metrics import MEASURES, Summary, summarise
+from toolwise.evaluation.outcomes import Outcome, errors_of, outcome_of
+from toolwise.evaluation.probe import Knowledge, label_knowledge, mark_boundary, probe
+from toolwise.evaluation.smart import JoinedOveruse, joined_overuse
+from toolwise.evaluation.table import results_table
+
+__all__ = [
+    "MEASURES",
+    "Interval",
+    "JoinedOveruse",
+    "Knowledge",
+    "Outcome",
+    "Summary",
+    "bootstrap_ratio",
+    "errors_of",
+    "joined_overuse",
+    "label_knowledge",
+    "mark_boundary",
+    "outcome_of",
+    "probe",
+    "results_table",
+    "summarise",
+    "wilson",
+]

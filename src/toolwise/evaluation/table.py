@@ -1,0 +1,63 @@
+"""The table of results on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from toolwise.evaluation.metrics import Summary
+
+COLUMNS = (
+    ("accuracy", "accuracy", "%"),
+    ("accuracy_within", "… within", "%"),
+    ("accuracy_beyond", "… beyond", "%"),
+    ("calls_within", "calls within", "×"),
+    ("calls_beyond", "calls beyond", "×"),
+    ("overuse", "overuse", "%"),
+    ("underuse", "underuse", "%"),
+    ("boundary_agreement", "agree- ment", "%"),
+    ("tool_productivity", "correct / call", "×"),
+)
+"""Measure, heading, and unit: a share shown in percent, or a plain figure."""
+
+
+def results_table(summaries: Mapping[str, Summary], title: str = "Held-out questions") -> Table:
+    """One row per policy, with the 95% interval under each figure; fits 100 columns.
+
+    Args:
+        summaries: By policy, in the order of the rows.
+        title: Stands above the table.
+    """
+    counts = sorted({summary.questions for summary in summaries.values()})
+    asked = " / ".join(str(count) for count in counts)
+    table = Table(
+        title=f"{title} ({asked} per policy)" if counts else title,
+        caption="within: no tool needed · beyond: a tool needed · small figures: 95% interval",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        pad_edge=False,
+    )
+    table.add_column("policy", vertical="top", overflow="fold", min_width=8, max_width=14)
+    for _, heading, unit in COLUMNS:
+        label, width = (f"{heading} %", 8) if unit == "%" else (heading, 9)
+        table.add_column(label, justify="right", vertical="top", width=width)
+    for policy, summary in summaries.items():
+        cells = [
+            _cell(getattr(summary, name), summary.intervals.get(name), unit) for name, _, unit in COLUMNS
+        ]
+        table.add_row(Text(policy, style="bold"), *cells)
+    return table
+
+
+def _cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+    if value is None:
+        return Text("–", style="dim")
+    scale, digits = (100, 1) if unit == "%" else (1, 2)
+    cell = Text(f"{value * scale:.{digits}f}")
+    if bounds is not None:
+        low, high = (f"{bound * scale:.{digits - 1 if unit == '%' else digits}f}" for bound in bounds)
+        cell.append(f"\n{low}–{high}", style="dim")
+    return cell
