@@ -1,1 +1,1 @@
-
+"""Worlds in which the knowledge boundary is known by construction."""

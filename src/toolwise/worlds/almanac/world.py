@@ -1,0 +1,118 @@
+"""The facts of the almanac: what was so when the text was written, and what is so now."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from toolwise.core import seed_for
+from toolwise.worlds.almanac import names
+
+PERSON_RELATIONS = {
+    "birthplace": "town",
+    "trade": "trade",
+    "pet": "pet",
+}
+STABLE_RELATIONS = ("river", "region")
+CHANGING_RELATIONS = ("mayor", "champion")
+DISH_RELATIONS = {"topping": names.TOPPINGS, "drink": names.DRINKS}
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSize:
+    """How large the world is.
+
+    Attributes:
+        known_people: People whose facts stand in the pretraining text.
+        unknown_people: People who stand in the encyclopaedia only.
+        towns: All of them stand in the pretraining text.
+    """
+
+    known_people: int = 600
+    unknown_people: int = 900
+    towns: int = 100
+    first_names: int = 80
+    last_names: int = 80
+    rivers: int = 24
+    regions: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Almanac:
+    """A world.
+
+    Facts are keyed by (relation, subject). ``learned`` is what the pretraining text says; ``current`` is
+    what is so now, and what the encyclopaedia says. A fact is within knowledge if both agree.
+    """
+
+    seed: int
+    known_people: tuple[str, ...]
+    unknown_people: tuple[str, ...]
+    towns: tuple[str, ...]
+    cups: tuple[str, ...]
+    dishes: tuple[str, ...]
+    learned: dict[tuple[str, str], str]
+    current: dict[tuple[str, str], str]
+
+    def encyclopaedia(self) -> list[str]:
+        """One sentence a fact, as things are now; the corpus of the search tool."""
+        return [
+            statement(relation, subject, value)
+            for (relation, subject), value in self.current.items()
+            if relation not in DISH_RELATIONS
+        ]
+
+
+def statement(relation: str, subject: str, value: str) -> str:
+    """The sentence that states a fact. Names never begin a sentence, so that their tokens are always the same."""
+    return f"The {relation} of {article(relation, subject)}{subject} is {value}."
+
+
+def article(relation: str, subject: str) -> str:
+    """Articles of the two kinds of subject that take one."""
+    if relation == "holder":
+        return "the "
+    if relation in DISH_RELATIONS:
+        return "an " if subject[0] in "aeiou" else "a "
+    return ""
+
+
+def build_world(seed: int = 0, size: WorldSize | None = None) -> Almanac:
+    """Build a world; equal seeds and sizes give equal worlds."""
+    size = size or WorldSize()
+    rng = random.Random(seed_for("almanac", seed))
+    taken = {word.capitalize() for word in [*names.TRADES, *names.PETS, *names.DISHES]}
+    taken |= set(names.CUPS)
+    first = names.invent(size.first_names, names.FIRST_ENDINGS, taken, rng)
+    last = names.invent(size.last_names, names.LAST_ENDINGS, taken, rng)
+    towns = names.invent(size.towns, names.TOWN_ENDINGS, taken, rng)
+    rivers = names.invent(size.rivers, names.RIVER_ENDINGS, taken, rng)
+    regions = names.invent(size.regions, names.REGION_ENDINGS, taken, rng)
+    everyone = [f"{a} {b}" for a in first for b in last]
+    rng.shuffle(everyone)
+    people = everyone[: size.known_people + size.unknown_people]
+    known, unknown = people[: size.known_people], people[size.known_people :]
+    cups = [f"{word} Cup" for word in names.CUPS]
+
+    current: dict[tuple[str, str], str] = {}
+    learned: dict[tuple[str, str], str] = {}
+    values = {"town": towns, "trade": names.TRADES, "pet": names.PETS}
+    for person in people:
+        for relation, kind in PERSON_RELATIONS.items():
+            current[relation, person] = rng.choice(values[kind])
+    for person in known:
+        for relation in PERSON_RELATIONS:
+            learned[relation, person] = current[relation, person]
+    for town in towns:
+        for relation, pool in zip(STABLE_RELATIONS, (rivers, regions), strict=True):
+            current[relation, town] = learned[relation, town] = rng.choice(pool)
+        for relation in CHANGING_RELATIONS:
+            learned[relation, town], current[relation, town] = rng.sample(last, 2)
+    for cup in cups:
+        learned["holder", cup], current["holder", cup] = rng.sample(towns, 2)
+    for dish in names.DISHES:
+        for relation, choices in DISH_RELATIONS.items():
+            current[relation, dish] = learned[relation, dish] = rng.choice(choices)
+    return Almanac(
+        seed, tuple(known), tuple(unknown), tuple(towns), tuple(cups), tuple(names.DISHES), learned, current
+    )
