@@ -8,7 +8,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 
-class ToolExit(Exception):
+class TimeLimitError(Exception):
+    """The time limit passed; not to be confused with a TimeoutError that the tool itself raised."""
+
+
+class ToolExitError(Exception):
     """A tool tried to end the program (``sys.exit``); it ends its own call only."""
 
 
@@ -19,8 +23,8 @@ async def await_within(work: Coroutine[Any, Any, Any], limit: float) -> Any:
     the event loop (``time.sleep`` in an ``async def``) cannot be stopped by anybody.
 
     Raises:
-        TimeoutError: The limit passed.
-        ToolExit: The coroutine raised SystemExit, or cancelled itself.
+        TimeLimitError: The limit passed.
+        ToolExitError: The coroutine raised SystemExit, or cancelled itself.
         Exception: Whatever the coroutine raised.
     """
     task = asyncio.ensure_future(_contained(work))
@@ -31,21 +35,21 @@ async def await_within(work: Coroutine[Any, Any, Any], limit: float) -> Any:
         raise
     if not done:
         _abandon(task)
-        raise TimeoutError
+        raise TimeLimitError
     if task.cancelled():
-        raise ToolExit("the tool cancelled itself")
+        raise ToolExitError("the tool cancelled itself")
     return task.result()
 
 
 async def thread_within(function: Callable[[], Any], limit: float) -> Any:
     """Run a blocking function in a thread of its own and wait for at most `limit` seconds.
 
-    A thread cannot be killed: after the limit it is left alone and its result is ignored. It is a daemon, so it
-    never blocks the end of the program.
+    A thread cannot be killed: after the limit it is left alone and its result is ignored. It is a daemon, so
+    it never blocks the end of the program.
 
     Raises:
-        TimeoutError: The limit passed.
-        ToolExit: The function raised SystemExit or the like.
+        TimeLimitError: The limit passed.
+        ToolExitError: The function raised SystemExit or the like.
         Exception: Whatever the function raised.
     """
     loop = asyncio.get_running_loop()
@@ -67,21 +71,25 @@ async def thread_within(function: Callable[[], Any], limit: float) -> Any:
             # asyncio futures refuse StopIteration, and so would lose the outcome.
             error = raised if not isinstance(raised, StopIteration) else RuntimeError("StopIteration")
         except BaseException as raised:
-            error = ToolExit(f"the tool raised {type(raised).__name__}")
+            error = ToolExitError(f"the tool raised {type(raised).__name__}")
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:
             return  # The loop closed while the tool was still running: nobody waits for it any more.
 
     threading.Thread(target=work, name="toolwise-tool", daemon=True).start()
-    return await asyncio.wait_for(outcome, limit)
+    await asyncio.wait({outcome}, timeout=limit)
+    if not outcome.done():
+        outcome.cancel()
+        raise TimeLimitError
+    return outcome.result()
 
 
 async def _contained(work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await work
     except SystemExit as error:
-        raise ToolExit("the tool raised SystemExit") from error
+        raise ToolExitError("the tool raised SystemExit") from error
 
 
 def _abandon(task: asyncio.Future[Any]) -> None:

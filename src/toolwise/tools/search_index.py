@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from toolwise.core import ToolwiseError
 from toolwise.tools.records import read_rows, refuse_rows
 
@@ -88,6 +86,8 @@ class SearchIndex:
 
     def search(self, query: str, top_k: int) -> list[Passage]:
         """The `top_k` best passages that share a word with the query; ties in the order of the corpus."""
+        import numpy as np
+
         known = self._scorer.get_tokens_ids(_words(query)[:_MAX_QUERY_WORDS])
         if not known or top_k < 1:
             return []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from toolwise.core import ErrorKind, ToolResult, ToolwiseError
-from toolwise.tools.limits import await_within, thread_within
+from toolwise.tools.limits import TimeLimitError, await_within, thread_within
 from toolwise.tools.schema import parameters_schema, read_docstring, takes_session
 from toolwise.tools.session import Session
 
@@ -30,8 +30,8 @@ class Tool:
         name: What the model writes to call it.
         description: What the model reads about it.
         parameters: JSON schema of the arguments (an object).
-        function: Called with the arguments by name, plus ``session`` if it has such a parameter. Its result is
-            text, or anything JSON can hold.
+        function: Called with the arguments by name, plus ``session`` if it has such a parameter. Its result
+            is text, or anything JSON can hold.
         time_limit: Seconds after which a call is cancelled, > 0.
         inline: Run directly on the event loop. Only for a sync function that is provably short: no time limit
             guards it, and in return calls end in the same order on every run.
@@ -122,7 +122,7 @@ class Tool:
                 content = await await_within(async_work(), self.time_limit)
             else:
                 content = await thread_within(work, self.time_limit)
-        except TimeoutError:
+        except TimeLimitError:
             error = ErrorKind.TIMEOUT
             content = f"Error: {self.name} took longer than {self.time_limit:g} s and was stopped."
         except ToolError as raised:

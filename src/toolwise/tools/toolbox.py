@@ -120,7 +120,7 @@ def _validator(tool: Tool) -> Any:
 
     kind = validator_for(tool.parameters, default=Draft202012Validator)
     try:
-        kind.check_schema(tool.parameters)
+        kind.check_schema(dict(tool.parameters))
     except SchemaError as error:
         raise ToolwiseError(
             f"its parameters are not a JSON schema: {error.message[:_MAX_MESSAGE_CHARS]}",
@@ -128,7 +128,7 @@ def _validator(tool: Tool) -> Any:
             mend='for instance {"type": "object", "properties": {"query": {"type": "string"}}}',
         ) from error
     # An empty registry: a schema never makes the validator fetch another one from the net.
-    return kind(tool.parameters, registry=Registry())
+    return kind(dict(tool.parameters), registry=Registry())
 
 
 def _argument_problem(validator: Any, arguments: Mapping[str, Any]) -> str:
