@@ -1,1 +1,1 @@
-
+"""What users check their own parts with: reference vectors."""

@@ -1,0 +1,1 @@
+"""Reference vectors: measured values of published programs, and what compares ours with them."""
