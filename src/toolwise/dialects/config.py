@@ -1,0 +1,80 @@
+"""Configuration of the dialect: a discriminated union, and the dialect made of it."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from toolwise.core import ToolwiseError
+from toolwise.dialects.dialect import Dialect
+from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.toolrl import ToolRLDialect
+
+
+class HermesConfig(BaseModel):
+    """Hermes-style JSON calls in the model's own chat template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["hermes"] = "hermes"
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return HermesDialect(tokenizer, self.template_arguments)
+
+
+class ToolRLConfig(BaseModel):
+    """ToolRL's tags in the model's own chat template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["toolrl"] = "toolrl"
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return ToolRLDialect(tokenizer, self.template_arguments)
+
+
+class CustomDialectConfig(BaseModel):
+    """The user's own: something at ``module:attribute`` that takes a tokenizer and gives a `Dialect`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    type: Literal["custom"] = "custom"
+    target: str = Field(pattern=r"^[\w.]+:[\w.]+$")
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer; imports the module.
+
+        Raises:
+            ToolwiseError: There is no such thing, or what it gives is no dialect.
+        """
+        where = f"dialect target '{self.target}'"
+        try:
+            factory = pkgutil.resolve_name(self.target)
+        except (ImportError, AttributeError) as error:
+            raise ToolwiseError(
+                f"cannot be imported: {error}", where=where, mend="put the module's folder on PYTHONPATH"
+            ) from error
+        dialect = factory(tokenizer) if callable(factory) else factory
+        if not isinstance(dialect, Dialect):
+            raise ToolwiseError(
+                f"gives {type(dialect).__name__}, which is no dialect",
+                where=where,
+                mend="give it the methods and attributes of toolwise.dialects.Dialect",
+            )
+        return dialect
+
+
+DialectConfig = Annotated[HermesConfig | ToolRLConfig | CustomDialectConfig, Field(discriminator="type")]
+"""How the model writes its turns, chosen by ``type``."""
+
+
+def build_dialect(config: DialectConfig, tokenizer: Any) -> Dialect:
+    """The dialect that the configuration asks for.
+
+    Raises:
+        ToolwiseError: The tokenizer has no usable chat template, or a target cannot be imported.
+    """
+    return config.build(tokenizer)

@@ -1,0 +1,80 @@
+"""Dialect: how one family of models writes a turn, as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from toolwise.core import ErrorKind, Message, ToolCall, ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTurn:
+    """What one assistant turn says.
+
+    Attributes:
+        text: The whole turn, special tokens included.
+        thought: What stands in its think blocks, without the tags.
+        calls: Its tool calls in order, those that cannot be read included (with their error).
+        answer: Its final answer; None if it gives none.
+        error: What is wrong with the turn as a whole: MALFORMED_CALL if any of its calls is.
+    """
+
+    text: str
+    thought: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    answer: str | None = None
+    error: ErrorKind | None = None
+
+
+@runtime_checkable
+class Dialect(Protocol):
+    """Renders prompts and observations to tokens, and reads sampled turns.
+
+    A rollout is the prompt, then in turns what the policy sampled and the observation that answers it. Each
+    piece is tokenized once, alone; nothing that has been sampled is ever tokenized again.
+
+    Attributes:
+        stop_token_ids: Tokens that end an assistant turn.
+        stop_strings: Texts that end an assistant turn; most dialects have none.
+    """
+
+    stop_token_ids: tuple[int, ...]
+    stop_strings: tuple[str, ...]
+
+    def render_prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Tokens of the conversation so far, up to where the assistant starts to write, shape (L,).
+
+        Args:
+            messages: OpenAI-style.
+            tools: OpenAI function objects, as `Toolbox.specs` gives them.
+
+        Raises:
+            ToolwiseError: This model's template cannot render them.
+        """
+        ...
+
+    def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
+        """Read one sampled turn; whatever the policy wrote, this does not raise."""
+        ...
+
+    def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
+        """Exactly the tokens between a sampled turn and the next one, shape (L,).
+
+        Args:
+            results: One for each call of the turn, in order.
+            closed: Whether the sampled turn ended with one of `stop_token_ids`; if not (it was cut), the
+                token that ends a turn comes first.
+        """
+        ...
+
+    def render_turn(self, message: Message) -> list[int]:
+        """Tokens of an assistant message of a demonstration, its end token included, shape (L,).
+
+        They are the tokens that the policy would have to sample after `render_prompt` to say the same.
+
+        Args:
+            message: ``content``, ``reasoning_content`` (the thought) and ``tool_calls``, each optional.
+        """
+        ...
