@@ -1,0 +1,234 @@
+"""Learning curves: which metrics share a panel, and the geometry of each panel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolwise.reports.run_folder import Record, Stage, numbers
+
+WIDTH, HEIGHT = 360, 190
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 26
+MAX_POINTS = 400
+
+PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    ("Reward", "figure", (("reward_mean", "mean reward"),)),
+    (
+        "Accuracy",
+        "share",
+        (("accuracy", "all"), ("accuracy_within", "within"), ("accuracy_beyond", "beyond")),
+    ),
+    (
+        "Tool calls per rollout",
+        "count",
+        (("calls_per_rollout", "all"), ("calls_within", "within"), ("calls_beyond", "beyond")),
+    ),
+    (
+        "What cannot be learned from",
+        "share",
+        (
+            ("zero_variance_share", "groups without variance"),
+            ("clipped_share", "clipped"),
+            ("parse_error_share", "parse errors"),
+        ),
+    ),
+    ("Loss", "figure", (("loss", "loss"),)),
+    ("Entropy", "count", (("entropy", "entropy, nats per token"),)),
+    ("KL to the reference", "figure", (("kl", "KL, nats per token"),)),
+    ("Gradient norm", "count", (("grad_norm", "before clipping"),)),
+    ("Learning rate", "count", (("learning_rate", "learning rate"),)),
+    ("Seconds per step", "count", (("seconds", "seconds"),)),
+)
+"""Title, unit (``share`` in [0, 1], ``count`` from 0, ``figure`` free), and the metrics shown together."""
+
+COLOURS = {"within": "within", "beyond": "beyond", "all": "all"}
+"""Series that have a colour of their own all over the page; others are numbered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis: where, in picture units, and what it says."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line: its name, CSS colour class, SVG paths of raw and smoothed values, and the last value."""
+
+    label: str
+    colour: str
+    raw: str
+    smooth: str
+    dots: tuple[tuple[float, float], ...]
+    last: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture: axes and lines."""
+
+    title: str
+    series: tuple[Series, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    description: str
+    x_range: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """All panels of one phase of a stage: those every reader wants, and the rest."""
+
+    title: str
+    steps: int
+    panels: tuple[Panel, ...]
+    more: tuple[Panel, ...]
+
+
+def stage_curves(stage: Stage) -> list[Curves]:
+    """The curves of a stage; a stage that went through several phases has one set for each."""
+    phases: dict[str, list[Record]] = {}
+    for record in stage.metrics:
+        phases.setdefault(str(record.get("phase", "")), []).append(record)
+    found = []
+    for phase, records in phases.items():
+        title = f"{stage.name} · {phase}" if len(phases) > 1 else stage.name
+        rows = [numbers(record) for record in records]
+        main = [panel for spec in PANELS if (panel := _panel(rows, *spec))]
+        shown = {key for _, _, keys in PANELS for key, _ in keys} | {"step"}
+        rest = sorted({key for row in rows for key in row} - shown)
+        more = [
+            panel for key in rest if (panel := _panel(rows, key.replace("_", " "), "figure", ((key, key),)))
+        ]
+        found.append(Curves(title, len(rows), tuple(main), tuple(more)))
+    return found
+
+
+def smooth(values: Sequence[float], window: int) -> list[float]:
+    """Centred moving average; near the ends the window shrinks evenly on both sides, so nothing is shifted.
+
+    Args:
+        values: Shape (N,).
+        window: Width, ≥ 1; an even one acts as the next odd one.
+    """
+    half, found = window // 2, []
+    for index in range(len(values)):
+        reach = min(half, index, len(values) - 1 - index)
+        part = values[index - reach : index + reach + 1]
+        found.append(sum(part) / len(part))
+    return found
+
+
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """Round numbers covering ``[low, high]``, about `count` steps of 1, 2, 2.5 or 5 times a power of ten."""
+    span = high - low
+    power = 10.0 ** math.floor(math.log10(span / count))
+    step = next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= span / count * 0.999)
+    first = math.floor(low / step + 1e-9)
+    found = [first * step]
+    while found[-1] < high - step * 1e-6:
+        found.append((first + len(found)) * step)
+    return found
+
+
+def figure(value: float) -> str:
+    """A number as short as it can be read: three significant digits."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e5 or abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}".replace("-", "−")
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def _panel(
+    rows: Sequence[dict[str, float]], title: str, unit: str, keys: Sequence[tuple[str, str]]
+) -> Panel | None:
+    lines = []
+    for number, (key, label) in enumerate(keys):
+        points = [(row["step"], row[key]) for row in rows if key in row and math.isfinite(row[key])]
+        if points:
+            lines.append((label, COLOURS.get(label, f"s{number}"), _thin(points)))
+    if not lines:
+        return None
+    steps = [step for _, _, points in lines for step, _ in points]
+    values = [value for _, _, points in lines for _, value in points]
+    x_low, x_high = min(steps), max(steps)
+    if x_low == x_high:
+        x_low, x_high = x_low - 0.5, x_high + 0.5
+    y_marks = _y_marks(values, unit)
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        across = (step - x_low) / (x_high - x_low)
+        up = (value - y_marks[0]) / (y_marks[-1] - y_marks[0])
+        x = LEFT + across * (WIDTH - LEFT - RIGHT)
+        y = HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return round(x, 1), round(y, 1)
+
+    def text(value: float) -> str:
+        return f"{value * 100:.3g}%" if unit == "share" else figure(value)
+
+    series = []
+    for label, colour, points in lines:
+        window = max(1, len(points) // 12) | 1
+        means = smooth([value for _, value in points], window)
+        drawn = [place(step, value) for step, value in points]
+        eased = [place(step, mean) for (step, _), mean in zip(points, means, strict=True)]
+        series.append(
+            Series(
+                label=label,
+                colour=colour,
+                raw=_path(drawn) if window > 1 else "",
+                smooth=_path(eased),
+                dots=tuple(drawn) if len(points) <= 12 else (),
+                last=text(means[-1]),
+                points=tuple((step, float(f"{value:.4g}")) for step, value in points),
+            )
+        )
+    x_marks = [mark for mark in ticks(x_low, x_high) if x_low <= mark <= x_high and mark == int(mark)]
+    ends = "; ".join(f"{line.label} ends at {line.last}" for line in series)
+    return Panel(
+        title=title,
+        series=tuple(series),
+        x_ticks=tuple(Tick(place(mark, y_marks[0])[0], figure_step(mark)) for mark in x_marks),
+        y_ticks=tuple(Tick(place(x_low, mark)[1], text(mark)) for mark in y_marks),
+        description=f"{title} over steps {figure_step(x_low)} to {figure_step(x_high)}: {ends}.",
+        x_range=(x_low, x_high),
+    )
+
+
+def figure_step(value: float) -> str:
+    """A step number, without a needless fraction."""
+    return f"{value:g}"
+
+
+def _y_marks(values: Sequence[float], unit: str) -> list[float]:
+    if unit == "share" and min(values) >= 0 and max(values) <= 1:
+        return [0, 0.25, 0.5, 0.75, 1]
+    low, high = min(values), max(values)
+    if unit in ("count", "share"):
+        low = min(0.0, low)
+    if low == high:
+        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
+    return ticks(low, high)
+
+
+def _thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most `MAX_POINTS`, each the mean of equally many neighbours."""
+    size = math.ceil(len(points) / MAX_POINTS)
+    if size == 1:
+        return points
+    buckets = [points[start : start + size] for start in range(0, len(points), size)]
+    return [
+        (bucket[len(bucket) // 2][0], sum(value for _, value in bucket) / len(bucket)) for bucket in buckets
+    ]
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in points)
