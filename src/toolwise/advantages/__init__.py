@@ -1,1 +1,66 @@
+"""Advantages: who gets the credit. Pure NumPy; a sum of terms, or one of a few walks along the tokens."""
 
+from toolwise.advantages.config import (
+    AdvantageConfig,
+    CustomAdvantageConfig,
+    DrGRPOConfig,
+    GDPOConfig,
+    GPGConfig,
+    GRPOConfig,
+    LitePPOConfig,
+    OPOConfig,
+    PassAtKConfig,
+    ReinforcePlusPlusBaselineConfig,
+    ReinforcePlusPlusConfig,
+    RLOOConfig,
+    TermsConfig,
+    build_advantage,
+    preset_terms,
+)
+from toolwise.advantages.credit import AdvantageEstimator, Credit, credit_of
+from toolwise.advantages.estimators import GPG, PassAtK, ReinforcePlusPlus, token_rewards
+from toolwise.advantages.normalise import Normaliser, normalise, whiten
+from toolwise.advantages.returns import (
+    discounted_returns,
+    generalised_advantages,
+    optimal_token_baseline,
+    remax_advantages,
+)
+from toolwise.advantages.terms import PartSource, Term, TermsEstimator, TotalSource, TurnSource
+
+__all__ = [
+    "GPG",
+    "AdvantageConfig",
+    "AdvantageEstimator",
+    "Credit",
+    "CustomAdvantageConfig",
+    "DrGRPOConfig",
+    "GDPOConfig",
+    "GPGConfig",
+    "GRPOConfig",
+    "LitePPOConfig",
+    "Normaliser",
+    "OPOConfig",
+    "PartSource",
+    "PassAtK",
+    "PassAtKConfig",
+    "RLOOConfig",
+    "ReinforcePlusPlus",
+    "ReinforcePlusPlusBaselineConfig",
+    "ReinforcePlusPlusConfig",
+    "Term",
+    "TermsConfig",
+    "TermsEstimator",
+    "TotalSource",
+    "TurnSource",
+    "build_advantage",
+    "credit_of",
+    "discounted_returns",
+    "generalised_advantages",
+    "normalise",
+    "optimal_token_baseline",
+    "preset_terms",
+    "remax_advantages",
+    "token_rewards",
+    "whiten",
+]
