@@ -1,8 +1,8 @@
 """Hermes-style turns in the model's own chat template: the default dialect.
 
 A thought stands in ``<think>`` tags, each call as one JSON object in ``<tool_call>`` tags, and what is left
-is the answer if there are no calls. Qwen 2.5 and 3 and the Hermes models are trained on it. For templates that
-write a call as a bare JSON object (Llama 3), a turn that is one such object is a call, too.
+is the answer if there are no calls. Qwen 2.5 and 3 and the Hermes models are trained on it. For templates
+that write a call as a bare JSON object (Llama 3), a turn that is one such object is a call, too.
 """
 
 from __future__ import annotations

@@ -71,7 +71,13 @@ def refuse_rows(path: Path, problems: Sequence[tuple[int, str]], total: int) -> 
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ToolwiseError(
+            f"cannot be opened: {error.strerror}", where=str(path), mend="check who may read it"
+        ) from error
+    with file:
         for number, line in enumerate(file, start=1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
@@ -123,5 +129,12 @@ def _parquet_row(number: int, record: Mapping[str, Any], columns: set[str]) -> R
             except (TypeError, ValueError) as error:
                 return Row(number, None, f"field '{key}' is not JSON text: {error} → write the file again")
         else:
-            plain[key] = value
+            plain[key] = _without_fill(value)
     return Row(number, plain)
+
+
+def _without_fill(value: Any) -> Any:
+    """Drop the nulls with which Parquet fills the keys that only other rows have."""
+    if isinstance(value, Mapping):
+        return {key: _without_fill(part) for key, part in value.items() if part is not None}
+    return [_without_fill(part) for part in value] if isinstance(value, list) else value

@@ -88,7 +88,8 @@ class Toolbox:
     def _refuse(self, call: ToolCall, session: Session) -> ToolResult | None:
         if call.error is not None:
             return _failed(call.name, call.error, f"Error: the call cannot be read: {call.detail}")
-        offered = [name for name in session.task.tools if isinstance(name, str) and name in self._tools]
+        specs = [tool if isinstance(tool, str) else _given_name(tool) for tool in session.task.tools]
+        offered = [name for name in specs if name in self._tools]
         if call.name not in offered:
             known = ", ".join(offered) or "none"
             text = f"Error: there is no tool '{call.name[:100]}'. Known tools: {known}."
@@ -103,14 +104,19 @@ def _failed(name: str, error: ErrorKind, text: str) -> ToolResult:
     return ToolResult(name, cut(text, MAX_RESULT_CHARS), error)
 
 
-def _given_spec(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _given_name(tool: Mapping[str, Any]) -> str:
     function = tool.get("function", tool)
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _given_spec(tool: Mapping[str, Any]) -> dict[str, Any]:
+    if not _given_name(tool):
         raise ToolwiseError(
             "a tool schema has no name",
             mend='write {"type": "function", "function": {"name": …, "description": …, "parameters": …}}',
         )
-    return {"type": "function", "function": dict(function)}
+    return {"type": "function", "function": dict(tool.get("function", tool))}
 
 
 def _validator(tool: Tool) -> Any:

@@ -1,0 +1,134 @@
+"""Demonstrations: whole conversations for supervised fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from toolwise.core import Message, Task, ToolwiseError
+from toolwise.data.formats import gsm8k_conversation, rlla_conversation, rlla_rows
+from toolwise.data.messages import check_calls, check_tools
+from toolwise.data.reading import read_all, unfolded
+from toolwise.data.writing import write_records
+from toolwise.tools.records import Row, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """One conversation to learn from.
+
+    Attributes:
+        id: Unique within its file.
+        messages: OpenAI-style: first what is asked, then assistant messages (``content``,
+            ``reasoning_content``, ``tool_calls``) and the tool messages that answer their calls.
+        tools: As in `Task`.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    tools: tuple[str | Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def from_record(cls, record: Any) -> Demonstration:
+        """Check a plain record and make a Demonstration of it.
+
+        Raises:
+            ToolwiseError: Names the field, what is wrong with it and what it takes.
+        """
+        if isinstance(record, Mapping):
+            if unknown := sorted(set(record) - {"id", "messages", "tools"}):
+                raise ToolwiseError(
+                    f"field '{unknown[0]}' is not known", mend="known are id, messages and tools"
+                )
+            if "messages" not in record:
+                raise ToolwiseError("field 'messages' is missing", mend="give the conversation, as a list")
+            if isinstance(record["messages"], str):
+                raise ToolwiseError("field 'messages' is a string", mend="give a list of messages")
+            check_tools(record.get("tools"))
+        as_task = (
+            {"prompt" if key == "messages" else key: record[key] for key in record}
+            if isinstance(record, Mapping)
+            else record
+        )
+        try:
+            task = Task.from_record(as_task)
+        except ToolwiseError as error:
+            problem = error.problem.replace("'prompt", "'messages")
+            raise ToolwiseError(problem, mend=error.mend) from error
+        _check_messages(task.prompt)
+        return cls(task.id, task.prompt, task.tools)
+
+    def to_record(self) -> dict[str, Any]:
+        """The plain form that `from_record` reads."""
+        return {
+            "id": self.id,
+            "messages": [dict(message) for message in self.messages],
+            "tools": [tool if isinstance(tool, str) else dict(tool) for tool in self.tools],
+        }
+
+
+def read_demonstrations(
+    path: str | Path, format: Literal["gsm8k", "rlla"] | None = None
+) -> list[Demonstration]:
+    """The demonstrations of a file.
+
+    Args:
+        path: ``.jsonl`` or ``.parquet`` with the fields of `Demonstration`; in Parquet, ``messages`` and
+            ``tools`` may be nested columns or JSON text.
+        format: The file is in a published format instead: GSM8K's (each worked-out step becomes a call of the
+            calculator), or that of ToolRL's data.
+
+    Raises:
+        ToolwiseError: The file cannot be read, or lists the rows that cannot be used: number, field, mend.
+    """
+    path = Path(path)
+    if format == "gsm8k":
+        return read_all(path, read_rows(path), lambda row: Demonstration(*gsm8k_conversation(row)))
+    if format == "rlla":
+        return read_all(path, rlla_rows(path), lambda row: Demonstration(*rlla_conversation(row)))
+    folded = ("messages", "tools") if path.suffix == ".parquet" else ()
+
+    def make(row: Row) -> Demonstration:
+        return Demonstration.from_record(unfolded(row.record, folded))
+
+    return read_all(path, read_rows(path), make)
+
+
+def write_demonstrations(path: str | Path, demonstrations: Sequence[Demonstration]) -> None:
+    """Write demonstrations as ``.jsonl`` or ``.parquet``; `read_demonstrations` gives them back.
+
+    Raises:
+        ToolwiseError: The suffix is not known, one holds what JSON cannot, or the disk refuses.
+    """
+    write_records(Path(path), [demonstration.to_record() for demonstration in demonstrations])
+
+
+def _check_messages(messages: Sequence[Message]) -> None:
+    roles = [message["role"] for message in messages]
+    if "assistant" not in roles:
+        raise ToolwiseError("field 'messages' has no assistant message", mend="add what is to be learned")
+    if roles[0] in ("assistant", "tool"):
+        raise ToolwiseError(
+            f"field 'messages' begins with the role {roles[0]}", mend="begin with a system or user message"
+        )
+    for index, message in enumerate(messages):
+        field = f"messages[{index}]"
+        check_calls(message, field)
+        thought = message.get("reasoning_content")
+        if not isinstance(thought, str | None):
+            raise ToolwiseError(
+                f"field '{field}.reasoning_content' is not a string", mend="write the thought"
+            )
+        if roles[index] == "assistant" and not (
+            message.get("content") or message.get("tool_calls") or thought
+        ):
+            raise ToolwiseError(
+                f"field '{field}' is an empty assistant message", mend="give it content or calls"
+            )
+        if roles[index] == "tool" and roles[index - 1] not in ("assistant", "tool"):
+            raise ToolwiseError(
+                f"field '{field}' is a tool result without a call before it",
+                mend="put the assistant message with its tool_calls before it",
+            )

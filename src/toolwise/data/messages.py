@@ -1,0 +1,54 @@
+"""Checks of chat messages that a file gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from toolwise.core import ToolwiseError
+
+
+def check_calls(message: Mapping[str, Any], field: str) -> None:
+    """Refuse tool calls that no dialect could write.
+
+    Args:
+        message: An OpenAI-style message.
+        field: Where it stands in its record, for the error.
+
+    Raises:
+        ToolwiseError: Names the call and what is wrong with it.
+    """
+    calls = message.get("tool_calls")
+    if calls is None:
+        return
+    mend = 'write [{"type": "function", "function": {"name": …, "arguments": {…}}}]'
+    if not isinstance(calls, list | tuple):
+        raise ToolwiseError(f"field '{field}.tool_calls' is not a list", mend=mend)
+    for index, call in enumerate(calls):
+        place = f"field '{field}.tool_calls[{index}]'"
+        function = call.get("function", call) if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ToolwiseError(f"{place} has no name", mend=mend)
+        arguments = function.get("arguments", {})
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments)
+            except ValueError as error:
+                raise ToolwiseError(f"{place} has arguments that are not JSON: {error}", mend=mend) from error
+        if not isinstance(arguments, Mapping):
+            raise ToolwiseError(f"{place} has arguments that are not an object", mend=mend)
+
+
+def check_tools(tools: Any) -> None:
+    """Refuse a `tools` field that is neither a list of names nor one of schemas.
+
+    Raises:
+        ToolwiseError: Says what the field takes.
+    """
+    if tools is None:
+        return
+    if not isinstance(tools, list | tuple) or not all(isinstance(tool, str | Mapping) for tool in tools):
+        raise ToolwiseError(
+            "field 'tools' is not a list of names or schemas", mend='write for instance ["search"]'
+        )

@@ -1,0 +1,63 @@
+"""Tasks from files and into files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from toolwise.core import Task
+from toolwise.data.formats import gsm8k_task, rlla_rows, rlla_task
+from toolwise.data.messages import check_calls, check_tools
+from toolwise.data.reading import read_all, unfolded
+from toolwise.data.writing import write_records
+from toolwise.tools.records import Row, read_rows
+
+TaskFormat = Literal["gsm8k", "rlla"]
+
+
+def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]:
+    """The tasks of a file.
+
+    Args:
+        path: ``.jsonl`` or ``.parquet`` with the fields of `Task`; Parquet may hold ``prompt``, ``tools`` and
+            ``info`` as nested columns or as JSON text.
+        format: The file is in a published format instead: GSM8K's, or that of ToolRL's data (``.parquet`` in
+            verl's layout, or the ``.json`` list).
+
+    Returns:
+        At least one task, in the order of the file.
+
+    Raises:
+        ToolwiseError: The file cannot be read, or lists the rows that cannot be used: number, field, mend.
+    """
+    path = Path(path)
+    if format == "gsm8k":
+        return read_all(path, read_rows(path), gsm8k_task)
+    if format == "rlla":
+        return read_all(path, rlla_rows(path), rlla_task)
+    folded = ("prompt", "tools", "info") if path.suffix == ".parquet" else ()
+
+    def make(row: Row) -> Task:
+        record = unfolded(row.record, folded)
+        if isinstance(record, Mapping):
+            check_tools(record.get("tools"))
+        task = Task.from_record(record)
+        for index, message in enumerate(task.prompt):
+            check_calls(message, f"prompt[{index}]")
+        return task
+
+    return read_all(path, read_rows(path), make)
+
+
+def write_tasks(path: str | Path, tasks: Sequence[Task]) -> None:
+    """Write tasks as ``.jsonl`` or ``.parquet``; `read_tasks` gives them back.
+
+    In Parquet, ``prompt`` is a list of structs where its messages have only role and content, ``tools`` a list
+    of texts where all are names, ``answer`` a text or list of texts where all are; what varies is JSON text,
+    and the file's metadata say which columns are.
+
+    Raises:
+        ToolwiseError: The suffix is not known, a task holds what JSON cannot, or the disk refuses.
+    """
+    write_records(Path(path), [task.to_record() for task in tasks])
