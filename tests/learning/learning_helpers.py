@@ -13,7 +13,7 @@ VOCABULARY = 37
 
 def tiny_model(kind: str = "qwen3", seed: int = 0, dtype: torch.dtype = torch.float32, **changes):
     torch.manual_seed(seed)
-    settings = dict(
+    settings = dict(  # noqa: C408
         vocab_size=VOCABULARY,
         hidden_size=16,
         intermediate_size=32,

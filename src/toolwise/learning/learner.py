@@ -23,7 +23,7 @@ from toolwise.learning.objectives import (
     check_packable,
     needs_all_tokens,
 )
-from toolwise.learning.packing import ROW_LENGTH, TokenBatch, pack, padding_share
+from toolwise.learning.packing import TokenBatch, pack, padding_share
 from toolwise.learning.token_tree import TokenTree
 
 
@@ -38,8 +38,8 @@ class LearnerConfig(BaseModel):
         warmup_steps: Steps over which the learning rate rises linearly, ≥ 0.
         total_steps: Length of the run in steps; falling schedules need it.
         grad_clip: Largest norm of the gradient, > 0; None does not clip.
-        token_budget: Tokens of a micro-batch, padding included, > 0.
-        row_length: Smallest length of a packed row, tokens, > 0.
+        token_budget: Tokens of a micro-batch, padding included, > 0; a few thousand fit a CPU's cache best,
+            accelerators take more.
         precision: Of the matrix products; weights and optimizer keep theirs. ``auto`` takes bfloat16 on
             accelerators that have it.
     """
@@ -53,8 +53,7 @@ class LearnerConfig(BaseModel):
     warmup_steps: int = Field(default=0, ge=0)
     total_steps: int | None = Field(default=None, gt=0)
     grad_clip: float | None = Field(default=1.0, gt=0)
-    token_budget: int = Field(default=8192, gt=0)
-    row_length: int = Field(default=ROW_LENGTH, gt=0)
+    token_budget: int = Field(default=4096, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @model_validator(mode="after")
@@ -136,7 +135,7 @@ class Learner:
             ``loss``, ``grad_norm`` (before clipping), ``learning_rate``, ``trained_tokens``,
             ``unique_tokens`` (computed), ``tokens`` (what unshared rollouts would have cost),
             ``padding_share``, and for policy losses means over trained tokens: ``entropy``, ``approx_kl``,
-            ``clip_share``, ``ref_kl`` (where there is a reference).
+            ``clip_share``, ``kl`` (where there is a reference).
 
         Raises:
             ToolwiseError: A tree exceeds the context, the loss cannot be packed, or the gradient is not
@@ -192,7 +191,6 @@ class Learner:
             trees,
             self.config.token_budget,
             context=self.context,
-            row_length=self.config.row_length,
             dtype=self.dtype,
         )
         device = next(reference.parameters()).device
@@ -230,7 +228,6 @@ class Learner:
             trees,
             self.config.token_budget,
             context=self.context,
-            row_length=self.config.row_length,
             factors=factors,
             dtype=self.dtype,
         )

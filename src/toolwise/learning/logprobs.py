@@ -49,7 +49,7 @@ def token_logprobs(
         hidden, weight = hidden.to(narrow), weight.to(narrow)
         bias = None if bias is None else bias.to(narrow)
     with torch.autocast(kind, enabled=False):
-        logprobs, entropies = _ChunkedLogProbs.apply(
+        logprobs, entropies = _ChunkedLogProbs.apply(  # type: ignore[no-untyped-call]
             hidden, weight, bias, batch.targets, _scale(config), _softcap(config), temperature, entropy
         )
     return logprobs, entropies if entropy else None
@@ -127,11 +127,12 @@ class _ChunkedLogProbs(torch.autograd.Function):
         """Shapes: hidden (N, D), weight (V, D), bias (V,), targets (N,); returns two of shape (N,)."""
         chunk = max(1, CHUNK_ELEMENTS // weight.shape[0])
         found, norms, entropies = [], [], []
-        for part, target in zip(hidden.split(chunk), targets.split(chunk), strict=True):
-            logits = _ChunkedLogProbs._logits(part, weight, bias, scale, cap, temperature)
+        for start in range(0, len(targets), chunk):
+            at = slice(start, start + chunk)
+            logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
             norm = logits.logsumexp(-1)
             norms.append(norm)
-            found.append(logits.gather(-1, target[:, None])[:, 0] - norm)
+            found.append(logits.gather(-1, targets[at, None])[:, 0] - norm)
             if with_entropy:
                 logits.sub_(norm[:, None])
                 entropies.append(-(logits.exp() * logits).sum(-1))

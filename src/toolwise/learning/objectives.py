@@ -76,7 +76,7 @@ def batch_loss(
 
     Returns:
         A scalar, and sums without gradient: ``entropy``, ``approx_kl`` (k3 of the sampling policy to the
-        present one), ``clip_share`` (tokens, for sequence losses pairs scaled to tokens), ``ref_kl`` (k3).
+        present one), ``clip_share`` (tokens, for sequence losses pairs scaled to tokens), ``kl`` (k3).
 
     Raises:
         ToolwiseError: The KL penalty lacks the reference's log-probabilities.
@@ -93,7 +93,7 @@ def batch_loss(
             "clip_share": clipped,
         }
     if batch.ref_logprobs is not None:
-        sums["ref_kl"] = kl_divergence(logprobs.detach(), batch.ref_logprobs, "k3").sum()
+        sums["kl"] = kl_divergence(logprobs.detach(), batch.ref_logprobs, "k3").sum()
     if config.kl.coefficient > 0:
         if batch.ref_logprobs is None:
             raise ToolwiseError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from toolwise.core import ToolwiseError
 from toolwise.learning.token_tree import TokenTree
 
-ROW_LENGTH = 256
-"""Rows are at least this long where the budget allows: short trees share one, masks stay cheap."""
+TREES_PER_ROW = 4
+"""Rows are at least this many mean trees long: enough to fill them well, while their masks stay cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def pack(
     token_budget: int,
     *,
     context: int | None = None,
-    row_length: int = ROW_LENGTH,
+    row_length: int | None = None,
     factors: NDArray[np.float64] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> list[TokenBatch]:
@@ -122,7 +123,8 @@ def pack(
         trees: Any number; those without a trained token are left out.
         token_budget: Largest R·L of a batch, > 0; a longer tree gets a batch of its own.
         context: Largest depth of a token plus 1 (the model's context); None means unlimited.
-        row_length: Rows are as long as the longest tree in the batch and at least this.
+        row_length: Rows are as long as the longest tree in the batch and at least this; None takes four
+            times the mean.
         factors: Aggregation factor of each rollout, tree after tree; None means 1.
         dtype: Of weights, advantages and log-probabilities.
 
@@ -149,9 +151,11 @@ def pack(
 
 
 def _fill(
-    order: list[int], lengths: Sequence[int], budget: int, row_length: int
+    order: list[int], lengths: Sequence[int], budget: int, row_length: int | None
 ) -> tuple[list[list[int]], list[int]]:
     """Best fit, longest first: the rows of one batch, and what did not find room."""
+    if row_length is None:
+        row_length = TREES_PER_ROW * sum(lengths[index] for index in order) // len(order)
     length = max(lengths[order[0]], min(row_length, budget))
     most = max(1, budget // length)
     rows: list[list[int]] = []
@@ -192,7 +196,7 @@ def _batch(
     place = np.arange(int(sizes.sum())) + shift
     total = len(rows) * length
 
-    def joined(name: str) -> NDArray[np.generic]:
+    def joined(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(tree, name) for tree in chosen])
 
     def rowed(values: NDArray[np.generic], padding: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class TokenTree:
     @property
     def weight(self) -> Floats:
         """Sum of the pair weights of each token, shape (N,)."""
-        return np.bincount(self.pair_token, self.pair_weight, len(self))
+        return _counted(self.pair_token, self.pair_weight, len(self))
 
     @property
     def advantage_pos(self) -> Floats:
@@ -80,14 +81,14 @@ class TokenTree:
     @property
     def rollout_weights(self) -> Floats:
         """Sum of the pair weights of each rollout (its trained length), shape (rollouts,)."""
-        return np.bincount(self.pair_rollout, self.pair_weight, len(self.paths))
+        return _counted(self.pair_rollout, self.pair_weight, len(self.paths))
 
     def path_tokens(self, rollout: int) -> Integers:
         """Indices of the tokens along one rollout, shape (L,)."""
         return _ranges(self.paths[rollout])
 
     def _summed(self, advantage: Floats) -> Floats:
-        return np.bincount(self.pair_token, self.pair_weight * advantage, len(self))
+        return _counted(self.pair_token, self.pair_weight * advantage, len(self))
 
     @classmethod
     def supervised(cls, tree: RolloutTree) -> TokenTree:
@@ -122,7 +123,7 @@ class TokenTree:
 @dataclass(frozen=True, slots=True)
 class _Layout:
     nodes: dict[int, tuple[int, int]]
-    arrays: dict[str, NDArray[np.generic]]
+    arrays: dict[str, NDArray[Any]]
     weight: Floats
 
 
@@ -171,7 +172,7 @@ def _flatten(tree: RolloutTree, *, supervised: bool) -> _Layout:
         for turn in turns
     ]
     logprobs = [turn.logprobs if turn.sampled else (0.0,) * len(turn.token_ids) for turn in turns]
-    arrays: dict[str, NDArray[np.generic]] = {
+    arrays: dict[str, NDArray[Any]] = {
         "input_ids": np.array([token for turn in turns for token in turn.token_ids], dtype=np.int64),
         "position_ids": np.arange(total) + np.repeat(origin - starts[:-1], lengths),
         "enter": np.repeat(enter, lengths),
@@ -194,7 +195,7 @@ def _build(
     for name, given in (("advantages", advantages), ("token_weights", token_weights)):
         if given is not None and len(given) != count:
             raise ValueError(f"{len(given)} {name} for {count} rollouts of task {tree.task.id!r}")
-    predictable = layout.arrays["predecessor"] >= np.int64(0)
+    predictable = layout.arrays["predecessor"] >= 0
     paths, tokens, rollouts, weights, gains = [], [], [], [], []
     for rollout, end in enumerate(tree.ends):
         ranges = [layout.nodes[node] for node in tree.path(end.leaf)]
@@ -222,7 +223,7 @@ def _build(
         pair_rollout=_joined(rollouts, np.int64),
         pair_weight=_joined(weights, np.float64),
         pair_advantage=_joined(gains, np.float64),
-        **layout.arrays,  # type: ignore[arg-type]
+        **layout.arrays,
     )
 
 
@@ -232,7 +233,12 @@ def _ranges(path: Sequence[tuple[int, int]]) -> Integers:
     return _joined([np.arange(start, end) for start, end in path], np.int64)
 
 
-def _joined(parts: Sequence[NDArray[np.generic]], dtype: type) -> NDArray[np.generic]:
+def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     if len(parts) == 1:
         return parts[0].astype(dtype, copy=False)
     return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype, copy=False)
+
+
+def _counted(places: Integers, weights: Floats, length: int) -> Floats:
+    # Without a single place, bincount forgets its weights and counts in integers.
+    return np.bincount(places, weights, length).astype(np.float64, copy=False)
