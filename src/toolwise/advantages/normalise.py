@@ -114,7 +114,8 @@ def _constant(values: Floats, own: Integers, count: int) -> Mask:
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     np.minimum.at(low, own, values)
     np.maximum.at(high, own, values)
-    return np.equal(low, high)
+    constant: Mask = low == high
+    return constant
 
 
 def whiten(values: Sequence[Floats], masks: Sequence[Mask], epsilon: float = 1e-8) -> list[Floats]:

@@ -221,7 +221,8 @@ def _tokens(term: Term, row: _Value, credit: Credit) -> Mask:
     if term.spread == "rollout":
         return credit.mask
     if term.spread == "turn":
-        return np.logical_and(credit.mask, credit.turn == row.turn)
+        chosen: Mask = credit.turn == row.turn
+        return credit.mask & chosen
     if term.spread == "from_here":  # its own turn and all before it: each gets what comes from there on
         return credit.mask & (credit.turn >= 0) & (credit.turn <= row.turn)
     if len(credit.reward.tokens) != len(credit.mask):
@@ -231,4 +232,5 @@ def _tokens(term: Term, row: _Value, credit: Credit) -> Mask:
             where=f"group '{credit.group}'",
             mend="use a reward that marks tokens, or another spread",
         )
-    return np.logical_and(credit.mask, np.asarray(credit.reward.tokens) != 0)
+    marked: Mask = np.asarray(credit.reward.tokens) != 0
+    return credit.mask & marked

@@ -12,12 +12,14 @@ from toolwise.rewards.config import (
     CustomRewardConfig,
     ExactMatchConfig,
     F1Config,
+    MashConfig,
     NumericConfig,
     OTCConfig,
     RewardConfig,
     ToolRLConfig,
     build_reward,
 )
+from toolwise.rewards.mash import MashReward, search_penalty
 from toolwise.rewards.numeric import find_numbers, numeric_match, reference_numbers
 from toolwise.rewards.otc import (
     OTCReward,
@@ -43,6 +45,8 @@ __all__ = [
     "ExactMatchReward",
     "F1Config",
     "F1Reward",
+    "MashConfig",
+    "MashReward",
     "NumericConfig",
     "NumericReward",
     "OTCConfig",
@@ -68,6 +72,7 @@ __all__ = [
     "reference_answers",
     "reference_numbers",
     "reward_ranges",
+    "search_penalty",
     "short_answer",
     "tool_coefficient",
     "toolrl_score",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ImportString, model_validator
 
 from toolwise.core import RewardFunction, ToolwiseError
 from toolwise.rewards.answers import ExactMatchReward, F1Reward, NumericReward
+from toolwise.rewards.mash import MashReward, Penalty
 from toolwise.rewards.otc import OTCReward, UnknownMinimum
 from toolwise.rewards.toolrl import END_TOKENS, ToolRLReward, ToolRLSettings
 
@@ -65,7 +66,7 @@ class CustomRewardConfig(_Config):
     """
 
     type: Literal["custom"] = "custom"
-    target: str = Field(pattern=r"^[\w.]+:[\w.]+$")
+    target: ImportString[Callable[..., Any]]
     arguments: dict[str, Any] = {}
 
 
@@ -109,6 +110,23 @@ class OTCConfig(_Config):
         return self
 
 
+class MashConfig(_Config):
+    """See `MashReward`.
+
+    Attributes:
+        correctness: The reward that says what is correct.
+        penalty: How a search costs, see `search_penalty`.
+        decay: λ of ``exp``, in (0, 1].
+        max_searches: Most searches of a rollout, > 0.
+    """
+
+    type: Literal["mash"] = "mash"
+    correctness: CorrectnessConfig = ExactMatchConfig()
+    penalty: Penalty = "exp"
+    decay: float = Field(default=0.7, gt=0, le=1)
+    max_searches: int = Field(default=5, gt=0)
+
+
 class ToolRLConfig(ToolRLSettings):
     """See `ToolRLSettings`.
 
@@ -121,7 +139,7 @@ class ToolRLConfig(ToolRLSettings):
 
 
 RewardConfig = Annotated[
-    ExactMatchConfig | F1Config | NumericConfig | OTCConfig | ToolRLConfig | CustomRewardConfig,
+    ExactMatchConfig | F1Config | NumericConfig | OTCConfig | MashConfig | ToolRLConfig | CustomRewardConfig,
     Field(discriminator="type"),
 ]
 """Any reward; ``type`` chooses."""
@@ -131,7 +149,7 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     """The reward function of a configuration.
 
     Raises:
-        ToolwiseError: If a custom target cannot be loaded.
+        ToolwiseError: If a custom class makes something that cannot be called.
     """
     if isinstance(config, ExactMatchConfig):
         return ExactMatchReward(config.after, config.format_weight)
@@ -144,29 +162,16 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     if isinstance(config, OTCConfig):
         options = config.model_dump(exclude={"type", "correctness"})
         return OTCReward(build_reward(config.correctness), **options)
-    return _load(config)
-
-
-def _load(config: CustomRewardConfig) -> RewardFunction:
-    where = f"reward target '{config.target}'"
-    module, _, path = config.target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for name in path.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError) as error:
-        mend = "give 'module:attribute' of something that can be imported from here"
-        raise ToolwiseError(f"cannot be loaded ({error})", where=where, mend=mend) from error
-    mend = "give a class, or a function (task, rollouts, **arguments) -> list[Reward]"
-    if inspect.isclass(found):
-        try:
-            made: Any = found(**config.arguments)
-        except TypeError as error:
-            mend = "make 'arguments' fit the class"
-            raise ToolwiseError(f"cannot be made ({error})", where=where, mend=mend) from error
-    else:
-        made = partial(found, **config.arguments) if callable(found) and config.arguments else found
+    if isinstance(config, MashConfig):
+        correctness = build_reward(config.correctness)
+        return MashReward(correctness, config.penalty, config.decay, config.max_searches)
+    target = config.target
+    made: Any = target(**config.arguments) if inspect.isclass(target) else partial(target, **config.arguments)
     if not callable(made):
-        raise ToolwiseError(f"is a {type(made).__name__}, not a reward function", where=where, mend=mend)
+        raise ToolwiseError(
+            f"makes a {type(made).__name__}, which cannot be called",
+            where="reward target",
+            mend="give a class with __call__(task, rollouts), or a function (task, rollouts, **arguments)",
+        )
     reward: RewardFunction = made
     return reward

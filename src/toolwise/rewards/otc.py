@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from toolwise.core import Reward, RewardFunction, Rollout, Task
 from toolwise.rewards.answers import well_formed
+from toolwise.rewards.minimum_calls import MinimumCalls
 
 UnknownMinimum = Literal["one", "cosine", "zero"]
 
@@ -106,19 +107,20 @@ class OTCReward:
         self.alpha, self.smoothing, self.form = alpha, smoothing, form
         self.minimum, self.update_first, self.unknown = minimum, update_first, unknown
         self.format_weight, self.include_unrun, self.correct_at = format_weight, include_unrun, correct_at
-        self._minima: dict[str, int] = {}
+        self._known = MinimumCalls()
 
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """Rewards of one group, with the parts ``correct``, ``tool``, ``calls`` and ``format``."""
         judged = self.correctness(task, rollouts)
         correct = [reward.parts.get("correct", reward.total) for reward in judged]
         calls = [count_calls(rollout, self.include_unrun) for rollout in rollouts]
-        known = self._minima.get(task.id) if self.minimum == "running" else None
         enough = [m for m, right in zip(calls, correct, strict=True) if right >= self.correct_at]
-        lowered = min([*enough, *([] if known is None else [known])], default=None)
-        if lowered is not None and self.minimum == "running" and self.form == "grpo":
-            self._minima[task.id] = lowered
-        scored_with = lowered if self.update_first else known
+        if self.minimum == "group" or self.form == "ppo":
+            scored_with = min(enough, default=None)
+        else:
+            before = self._known.get(task.id)
+            after = self._known.lower(task.id, enough)
+            scored_with = after if self.update_first else before
         rewards = []
         for rollout, right, m in zip(rollouts, correct, calls, strict=True):
             tool = self._coefficient(m, scored_with)
@@ -145,13 +147,13 @@ class OTCReward:
 
     def state_dict(self) -> dict[str, Any]:
         """The running minima, and the state of the correctness reward if it has one."""
-        state: dict[str, Any] = {"minima": dict(self._minima)}
+        state: dict[str, Any] = {"minima": self._known.state_dict()}
         inner = getattr(self.correctness, "state_dict", None)
         return state if inner is None else state | {"correctness": inner()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state_dict`."""
-        self._minima = {task: int(minimum) for task, minimum in state["minima"].items()}
+        self._known.load_state_dict(state["minima"])
         inner = getattr(self.correctness, "load_state_dict", None)
         if inner is not None and "correctness" in state:
             inner(state["correctness"])

@@ -33,13 +33,14 @@ def rollout_with_calls(task: Task, calls: int, sample: int = 0, answer: str | No
     return Rollout(task, turns, (0, 1, 2, 3), sample, task.id, stop)
 
 
-class _Given:
-    """A correctness reward that reads its values from the vector."""
+class Given:
+    """A correctness reward whose values are set from outside, one for each rollout."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.values = values
 
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
+        """See `RewardFunction`."""
         return [Reward(value) for value in self.values]
 
 
@@ -63,7 +64,7 @@ def _final(row: Row) -> str:
     weight = 0.0 if row["r_format"] is None else row["r_format"]
     # The rollouts are well formed, so that the format part is the weight itself.
     reward = OTCReward(
-        _Given([row["r_correct"]]),
+        Given([row["r_correct"]]),
         alpha=row["alpha"],
         smoothing=row["c"],
         form=row["algo"],
@@ -82,7 +83,7 @@ def _final(row: Row) -> str:
 def _group(row: Row) -> str:
     task = _task()
     reward = OTCReward(
-        _Given([float(one["correct"]) for one in row["rollouts"]]), alpha=row["alpha"], smoothing=row["c"]
+        Given([float(one["correct"]) for one in row["rollouts"]]), alpha=row["alpha"], smoothing=row["c"]
     )
     if row["history_n"] is not None:
         reward.load_state_dict({"minima": {"q": row["history_n"]}})
