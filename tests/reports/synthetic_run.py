@@ -1,4 +1,4 @@
-"""A made-up run with the shape of a real one: four stages, three policies, rollouts with and without errors."""
+"""A made-up run with the shape of a real one: four stages, three policies, rollouts with errors too."""
 
 import json
 import math
@@ -51,20 +51,35 @@ def metrics(stage: str, steps: int = 120):
         noise = draw.gauss(0, 0.04)
         if stage in ("pretrain", "sft"):
             yield {
-                "step": step, "phase": stage, "loss": 0.2 + 4 * (1 - part) + noise, "learning_rate": 1e-3,
-                "grad_norm": 1.2 + noise * 5, "seconds": 0.4 + noise, "tokens_per_second": 20000 + 9000 * noise,
-            }  # fmt: skip
+                "step": step,
+                "phase": stage,
+                "loss": 0.2 + 4 * (1 - part) + noise,
+                "learning_rate": 1e-3,
+                "grad_norm": 1.2 + noise * 5,
+                "seconds": 0.4 + noise,
+                "tokens_per_second": 20000 + 9000 * noise,
+            }
             continue
         within = 0.93 + 0.06 * part if stage == "grpo" else 0.93 * (1 - part) + 0.04
         yield {
-            "step": step, "phase": "rl", "loss": noise, "reward_mean": min(1, 0.55 + 0.4 * part + noise),
-            "accuracy": min(1, max(0, 0.7 + 0.27 * part + noise)), "calls_per_rollout": within / 2 + 0.47 + noise / 4,
-            "calls_within": max(0, within + noise), "calls_beyond": 0.95 + noise / 3,
-            "zero_variance_share": min(1, max(0, 0.1 + 0.3 * part + noise)), "clipped_share": abs(noise) / 3,
-            "parse_error_share": max(0, 0.08 * (1 - part) + noise / 8), "entropy": 0.35 * (1 - part) + 0.1 + noise / 6,
-            "kl": 0.05 * part + abs(noise) / 10, "learning_rate": 3e-4 * (1 - step / steps) + 1e-5,
-            "grad_norm": 0.8 + noise * 3, "seconds": 2.5 + noise * 4, "advantage_std": 0.3 + noise,
-        }  # fmt: skip
+            "step": step,
+            "phase": "rl",
+            "loss": noise,
+            "reward_mean": min(1, 0.55 + 0.4 * part + noise),
+            "accuracy": min(1, max(0, 0.7 + 0.27 * part + noise)),
+            "calls_per_rollout": within / 2 + 0.47 + noise / 4,
+            "calls_within": max(0, within + noise),
+            "calls_beyond": 0.95 + noise / 3,
+            "zero_variance_share": min(1, max(0, 0.1 + 0.3 * part + noise)),
+            "clipped_share": abs(noise) / 3,
+            "parse_error_share": max(0, 0.08 * (1 - part) + noise / 8),
+            "entropy": 0.35 * (1 - part) + 0.1 + noise / 6,
+            "kl": 0.05 * part + abs(noise) / 10,
+            "learning_rate": 3e-4 * (1 - step / steps) + 1e-5,
+            "grad_norm": 0.8 + noise * 3,
+            "seconds": 2.5 + noise * 4,
+            "advantage_std": 0.3 + noise,
+        }
 
 
 def pieces(text: str) -> list[str]:
@@ -80,10 +95,19 @@ def pieces(text: str) -> list[str]:
 def turn(role, text, draw, sampled=False, pull=None, **rest):
     tokens = pieces(text)
     record = {
-        "role": role, "text": text, "thought": "", "calls": [], "results": [], "answer": None, "error": None,
-        "sampled": sampled, "token_ids": list(range(len(tokens))), "tokens": tokens, "seconds": 0.01,
+        "role": role,
+        "text": text,
+        "thought": "",
+        "calls": [],
+        "results": [],
+        "answer": None,
+        "error": None,
+        "sampled": sampled,
+        "token_ids": list(range(len(tokens))),
+        "tokens": tokens,
+        "seconds": 0.01,
         "logprobs": [-abs(draw.gauss(0, 0.8)) for _ in tokens] if sampled else [],
-    }  # fmt: skip
+    }
     if pull is not None:
         record["advantages"] = [pull if sampled else 0.0 for _ in tokens]
     return record | rest
@@ -101,32 +125,38 @@ def rollout(stage, step, question, sample, split="train"):
     pull = (
         round(draw.choice([-1, 1]) * abs(draw.gauss(0, 0.6)), 3) if split == "train" and sample != 3 else 0.0
     )
-    turns = [
-        turn("prompt", f"<|system|>\nYou may call: search, calculator, ask_user.\n<|user|>\nIn which town was Mira Doval-{question} born? ", draw, pull=0.0)
-    ]  # fmt: skip
+    name = f"Mira Doval-{question}"
+    asked = f"<|system|>\nYou may call: search, calculator, ask_user.\n<|user|>\nWhere was {name} born? "
+    turns = [turn("prompt", asked, draw, pull=0.0)]
     if calls:
         error = "malformed_call" if broken else None
-        call = {"name": "search", "arguments": {"query": f"Mira Doval-{question} born"}}
+        call = {"name": "search", "arguments": {"query": f"{name} born"}}
+        recalled = "I do not recall this person." if needed else "Mira Doval was born in Halm."
+        written = f"<think>\n{recalled}\n</think>\n<tool_call>\n{json.dumps(call)}\n</tool_call>"
         if broken:
             call |= {"error": error, "detail": "the closing brace is missing"}
-        think = (
-            "<think>\nI do not recall this person.\n</think>\n"
-            if needed
-            else "<think>\nMira Doval was born in Halm.\n</think>\n"
-        )
-        turns.append(turn("assistant", think + f'<tool_call>\n{{"name": "search", "arguments": {{"query": "Mira Doval-{question} born"}}}}\n</tool_call>', draw, True, pull, calls=[call]))  # fmt: skip
-        content = "error: malformed_call" if broken else f"Mira Doval-{question} was born in Halm in 1961."
-        turns.append(turn("tool", f"<tool_response>\n{content}\n</tool_response>\n", draw, pull=0.0, results=[{"name": "search", "content": content, "error": error, "seconds": 0.004}]))  # fmt: skip
+        turns.append(turn("assistant", written, draw, True, pull, calls=[call]))
+        content = "error: malformed_call" if broken else f"{name} was born in Halm in 1961."
+        result = {"name": "search", "content": content, "error": error, "seconds": 0.004}
+        shown = f"<tool_response>\n{content}\n</tool_response>\n"
+        turns.append(turn("tool", shown, draw, pull=0.0, results=[result]))
     answer = "Halm" if correct else "Ostrava"
     turns.append(
         turn("assistant", f"<think>\nThat settles it.\n</think>\n{answer}", draw, True, pull, answer=answer)
     )
     return {
-        "step": step, "policy": stage, "split": split, "task_id": f"{kind}-{question:04d}", "sample": sample,
-        "group": f"{kind}-{question:04d}", "reward": reward, "parts": {"correct": float(correct), "tool": reward},
-        "stop": "answered", "turns": turns,
+        "step": step,
+        "policy": stage,
+        "split": split,
+        "task_id": f"{kind}-{question:04d}",
+        "sample": sample,
+        "group": f"{kind}-{question:04d}",
+        "reward": reward,
+        "parts": {"correct": float(correct), "tool": reward},
+        "stop": "answered",
+        "turns": turns,
         "info": {"domain": domain, "kind": kind, "level": level, "needs_tool": needed},
-    }  # fmt: skip
+    }
 
 
 def write_run(folder: Path, steps: int = 120) -> Path:

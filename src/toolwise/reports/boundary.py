@@ -57,6 +57,7 @@ class Row:
     lanes: tuple[Lane, ...]
     cells: tuple[Cell, ...]
     accuracy: str
+    agreement: str
     questions: int
 
 
@@ -125,6 +126,8 @@ def _breakdown(
     for part in ordered:
         rows = [(name, table.get(part)) for name, table in zip(names, tables, strict=True)]
         present = [(name, row) for name, row in rows if isinstance(row, dict)]
+        if not present:
+            continue
         facet = _facet(
             part,
             LEVEL_NOTES.get(part, ""),
@@ -161,13 +164,13 @@ def _row(name: str, record: Record, measures: Sequence[str]) -> Row:
         low, high = _interval(record, "underuse") or (None, None)
         turned = (None if bound is None else 1 - bound for bound in (high, low))
         lanes.append(Lane(True, (1 - missed) * 100, *(_percent(bound) for bound in turned)))
-    accuracy = _number(record.get("accuracy"))
     questions = _number(record.get("questions"))
     return Row(
         policy=name,
         lanes=tuple(lanes),
         cells=tuple(_cell(record, measure) for measure in measures),
-        accuracy="–" if accuracy is None else f"{accuracy * 100:.0f}%",
+        accuracy=_rounded(record.get("accuracy")),
+        agreement=_rounded(record.get("boundary_agreement")),
         questions=int(questions or 0),
     )
 
@@ -196,6 +199,11 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def _rounded(value: Any) -> str:
+    share = _number(value)
+    return "–" if share is None else f"{share * 100:.0f}%"
 
 
 def _percent(value: float | None) -> float | None:

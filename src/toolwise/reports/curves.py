@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 26
 MAX_POINTS = 400
 
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("Reward", "figure", (("reward_mean", "mean reward"),)),
+    ("Reward", "figure", (("reward_mean", "mean"),)),
     (
         "Accuracy",
         "share",
@@ -34,13 +34,16 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     ("Loss", "figure", (("loss", "loss"),)),
-    ("Entropy", "count", (("entropy", "entropy, nats per token"),)),
-    ("KL to the reference", "figure", (("kl", "KL, nats per token"),)),
+    ("Entropy", "count", (("entropy", "nats per token"),)),
+    ("KL to the reference", "figure", (("kl", "nats per token"),)),
     ("Gradient norm", "count", (("grad_norm", "before clipping"),)),
     ("Learning rate", "count", (("learning_rate", "learning rate"),)),
     ("Seconds per step", "count", (("seconds", "seconds"),)),
 )
 """Title, unit (``share`` in [0, 1], ``count`` from 0, ``figure`` free), and the metrics shown together."""
+
+EXACT = {"Learning rate"}
+"""Panels of what is set, not measured: there is no noise to smooth."""
 
 COLOURS = {"within": "within", "beyond": "beyond", "all": "all"}
 """Series that have a colour of their own all over the page; others are numbered."""
@@ -109,18 +112,15 @@ def stage_curves(stage: Stage) -> list[Curves]:
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
-    """Centred moving average; near the ends the window shrinks evenly on both sides, so nothing is shifted.
+    """Centred moving average; at the ends it runs over the part of the window that there is.
 
     Args:
         values: Shape (N,).
         window: Width, ≥ 1; an even one acts as the next odd one.
     """
-    half, found = window // 2, []
-    for index in range(len(values)):
-        reach = min(half, index, len(values) - 1 - index)
-        part = values[index - reach : index + reach + 1]
-        found.append(sum(part) / len(part))
-    return found
+    half = window // 2
+    parts = (values[max(0, index - half) : index + half + 1] for index in range(len(values)))
+    return [sum(part) / len(part) for part in parts]
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -172,11 +172,11 @@ def _panel(
         return round(x, 1), round(y, 1)
 
     def text(value: float) -> str:
-        return f"{value * 100:.3g}%" if unit == "share" else figure(value)
+        return f"{round(value * 100, 1):g}%" if unit == "share" else figure(value)
 
     series = []
     for label, colour, points in lines:
-        window = max(1, len(points) // 12) | 1
+        window = 1 if title in EXACT else max(1, len(points) // 12) | 1
         means = smooth([value for _, value in points], window)
         drawn = [place(step, value) for step, value in points]
         eased = [place(step, mean) for (step, _), mean in zip(points, means, strict=True)]
@@ -191,7 +191,7 @@ def _panel(
                 points=tuple((step, float(f"{value:.4g}")) for step, value in points),
             )
         )
-    x_marks = [mark for mark in ticks(x_low, x_high) if x_low <= mark <= x_high and mark == int(mark)]
+    x_marks = [mark for mark in ticks(x_low, x_high, 5) if x_low <= mark <= x_high and mark == int(mark)]
     ends = "; ".join(f"{line.label} ends at {line.last}" for line in series)
     return Panel(
         title=title,

@@ -102,10 +102,10 @@ def _diagnose_stage(run: RunFolder, stage: Stage) -> list[Finding]:
 
 def _healthy(stage: Stage) -> Finding:
     rows = [numbers(record) for record in stage.metrics]
-    changes = []
+    changes: list[str] = []
     for key, label in (("reward_mean", "reward"), ("accuracy", "accuracy"), ("loss", "loss")):
         values = [row[key] for row in rows if key in row]
-        if values:
+        if values and not (key == "loss" and changes):  # a policy loss says nothing beside the reward
             changes.append(f"{label} {values[0]:.3g} → {values[-1]:.3g}")
     figures = "; ".join(changes) or "no rollout shows a fault"
     return Finding(

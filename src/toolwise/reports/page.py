@@ -124,9 +124,9 @@ def _sections(
 ) -> list[tuple[str, str]]:
     found = []
     if results:
-        found.append(("results", "Results"))
         if results.picture:
             found.append(("boundary", "Boundary"))
+        found.append(("results", "Results"))
         if results.levels or results.kinds:
             found.append(("kinds", "By kind"))
     if curves:

@@ -171,7 +171,7 @@
     };
     const inout = (arrow, name, body, error, detail) => {
       const box = make("div", error ? "io failed" : "io");
-      box.append(make("span", "arrow", arrow), make("strong", "", name || "?"), " ", make("code", "", body));
+      box.append(make("span", "arrow", arrow), make("strong", "", name), name ? " " : "", make("code", "", body));
       if (error) box.append(" ", make("span", "chip bad", error));
       if (detail) box.append(" ", make("span", "empty", detail));
       return box;
@@ -183,8 +183,8 @@
       box.append(head);
       const hasWords = turn.tokens || turn.text;
       if (hasWords) box.append(words(turn));
-      turn.calls.forEach((call) => box.append(inout("call →", call.name, call.arguments, call.error, call.detail)));
-      turn.results.forEach((result) => box.append(inout("← result", result.name, result.content, result.error, result.seconds ? `${short(result.seconds)} s` : "")));
+      turn.calls.forEach((call) => box.append(inout("call →", call.name || "?", call.arguments, call.error, call.detail)));
+      turn.results.forEach((result) => box.append(inout("← result", result.name || "?", result.content, result.error, result.seconds ? (result.seconds < 1 ? `${short(result.seconds * 1000, 0)} ms` : `${short(result.seconds, 1)} s`) : "")));
       if (turn.answer !== null) box.append(inout("answer", "", turn.answer, "", ""));
       return box;
     };
