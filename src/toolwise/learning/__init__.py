@@ -1,22 +1,42 @@
 """Learning: token trees, packing, log-probabilities, the update loop, checkpoints, run folders."""
 
 from toolwise.learning.aggregation import aggregation_factors
+from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from toolwise.learning.experience import Experience, experience_metrics, rollout_records, score
+from toolwise.learning.interrupts import Interrupted
 from toolwise.learning.learner import Learner, LearnerConfig
 from toolwise.learning.logprobs import token_logprobs
+from toolwise.learning.loops import train_policy, train_supervised
 from toolwise.learning.objectives import LossConfig, SupervisedLossConfig, batch_loss
 from toolwise.learning.packing import TokenBatch, pack, padding_share
+from toolwise.learning.run_folder import RunFolder
+from toolwise.learning.sinks import MetricSink, SinkName, open_sink
 from toolwise.learning.token_tree import TokenTree
 
 __all__ = [
+    "Experience",
+    "Interrupted",
     "Learner",
     "LearnerConfig",
     "LossConfig",
+    "MetricSink",
+    "RunFolder",
+    "SinkName",
     "SupervisedLossConfig",
     "TokenBatch",
     "TokenTree",
     "aggregation_factors",
     "batch_loss",
+    "experience_metrics",
+    "list_checkpoints",
+    "load_checkpoint",
+    "open_sink",
     "pack",
     "padding_share",
+    "rollout_records",
+    "save_checkpoint",
+    "score",
     "token_logprobs",
+    "train_policy",
+    "train_supervised",
 ]

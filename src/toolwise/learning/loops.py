@@ -1,0 +1,241 @@
+"""The two training loops. Both depend on the step number alone: stopped and resumed equals straight."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from toolwise.advantages.credit import AdvantageEstimator
+from toolwise.core import RewardFunction, RolloutTree, ToolwiseError, seed_for
+from toolwise.learning.experience import experience_metrics, rollout_records, score
+from toolwise.learning.interrupts import Interrupted, uninterrupted
+from toolwise.learning.learner import Learner
+from toolwise.learning.losses import PolicyLossConfig, PPOLossConfig
+from toolwise.learning.objectives import SupervisedLossConfig
+from toolwise.learning.run_folder import RunFolder
+from toolwise.learning.token_tree import TokenTree
+
+Material = TypeVar("Material")
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each step with its number (from 1), the number of steps, and the metrics."""
+
+SUMMED = ("trained_tokens", "unique_tokens", "tokens")
+"""Metrics that add up over the updates of one step; the others are averaged."""
+
+
+def train_supervised(
+    learner: Learner,
+    trees: Sequence[TokenTree],
+    *,
+    run: RunFolder,
+    batch_size: int,
+    seed: int,
+    steps: int | None = None,
+    epochs: float | None = None,
+    loss: SupervisedLossConfig | None = None,
+    validation: Sequence[TokenTree] = (),
+    checkpoint_every: int = 100,
+    tokenizer: Any = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Imitate demonstrations; goes on from the newest checkpoint of `run` where there is one.
+
+    Args:
+        learner: Model and optimizer.
+        trees: The demonstrations, shuffled anew each epoch.
+        run: Where metrics and checkpoints go.
+        batch_size: Trees of one optimizer step; an epoch's last step takes what is left.
+        seed: Decides the order and the dropout.
+        steps: Length of the run in steps; either this or `epochs`.
+        epochs: Length in passes over `trees`, rounded up to whole steps.
+        loss: Default: the mean over tokens.
+        validation: Their loss is measured with each checkpoint, as ``validation_loss``.
+        checkpoint_every: Steps from one checkpoint to the next; the last step always writes one.
+        tokenizer: Saved with each checkpoint.
+        progress: Hears of each step.
+
+    Returns:
+        Metrics of the last step; empty if nothing was left to do.
+
+    Raises:
+        Interrupted: Ctrl-C; the finished steps are in a checkpoint.
+        ToolwiseError: No data, no length, or what `Learner.step` and `RunFolder.save` raise.
+    """
+    if not trees:
+        raise ToolwiseError("there is nothing to train on", where="train_supervised")
+    objective = SupervisedLossConfig() if loss is None else loss
+    per_epoch = math.ceil(len(trees) / batch_size)
+    total = _length(steps, None if epochs is None else math.ceil(epochs * per_epoch))
+    order: dict[int, np.ndarray[Any, np.dtype[np.int64]]] = {}
+
+    def prepare(step: int) -> list[TokenTree]:
+        epoch, place = divmod(step - 1, per_epoch)
+        if epoch not in order:
+            order.clear()
+            order[epoch] = np.random.default_rng(seed_for(seed, "order", epoch)).permutation(len(trees))
+        return [trees[index] for index in order[epoch][place * batch_size : (place + 1) * batch_size]]
+
+    def update(step: int, batch: list[TokenTree]) -> dict[str, float]:
+        begun = time.perf_counter()
+        metrics = learner.step(batch, objective)
+        metrics["seconds_learn"] = time.perf_counter() - begun
+        metrics["learned_tokens_per_second"] = metrics["unique_tokens"] / metrics["seconds_learn"]
+        if validation and (step % checkpoint_every == 0 or step == total):
+            metrics["validation_loss"] = learner.evaluate(validation, objective)["loss"]
+        return metrics
+
+    return _train(learner, run, total, prepare, update, seed, checkpoint_every, tokenizer, None, progress)
+
+
+def train_policy(
+    learner: Learner,
+    collect: Callable[[int], list[RolloutTree]],
+    reward: RewardFunction,
+    advantage: AdvantageEstimator,
+    *,
+    run: RunFolder,
+    steps: int,
+    seed: int,
+    loss: PolicyLossConfig | None = None,
+    temperature: float = 1.0,
+    reference: nn.Module | None = None,
+    epochs: int = 1,
+    mini_batches: int = 1,
+    checkpoint_every: int = 25,
+    written_trees: int = 2,
+    tokenizer: Any = None,
+    validate: Callable[[int], Mapping[str, float]] | None = None,
+    validate_every: int = 25,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Learn from rewarded rollouts; goes on from the newest checkpoint of `run` where there is one.
+
+    Args:
+        learner: Model and optimizer; the model is the policy that `collect` samples from.
+        collect: The rollouts of a step (from 1), from the present weights and the step number alone.
+        reward: Scores groups; ``begin_step`` is called first where it has one, its state is checkpointed.
+        advantage: From rewards to token advantages.
+        run: Where metrics, rollouts and checkpoints go.
+        steps: Length of the run.
+        seed: Decides mini-batches and dropout.
+        loss: Default: PPO's clipped surrogate.
+        temperature: The one that `collect` samples with.
+        reference: A frozen policy; the KL penalty and the metric ``kl`` need it.
+        epochs: Passes over the rollouts of a step.
+        mini_batches: Optimizer steps of one pass; trees are spread over them.
+        checkpoint_every: Steps from one checkpoint to the next; the last step always writes one.
+        written_trees: Trees of each step that are written to ``rollouts/``.
+        tokenizer: Saved with each checkpoint; gives the written tokens their text.
+        validate: Metrics of the present policy by the number of finished steps; written with the step that
+            follows.
+        validate_every: Steps from one validation to the next.
+        progress: Hears of each step.
+
+    Returns:
+        Metrics of the last step (`experience_metrics`, `Learner.step`, ``seconds_collect``,
+        ``seconds_reward``, ``seconds_learn``, ``sampled_tokens_per_second``); empty if nothing was left.
+
+    Raises:
+        Interrupted: Ctrl-C; the finished steps are in a checkpoint.
+        ToolwiseError: What `collect`, `score`, `Learner.step` and `RunFolder.save` raise.
+    """
+    objective = PPOLossConfig() if loss is None else loss
+    decode = None if tokenizer is None else lambda token: str(tokenizer.decode([token]))
+
+    def prepare(step: int) -> tuple[list[RolloutTree], dict[str, float]]:
+        found = dict(validate(step - 1)) if validate and (step - 1) % validate_every == 0 else {}
+        begun = time.perf_counter()
+        trees = collect(step)
+        if not trees:
+            raise ToolwiseError(
+                "no rollouts were collected", where=f"step {step}", mend="check the task file"
+            )
+        return trees, found | {"seconds_collect": time.perf_counter() - begun}
+
+    def update(step: int, material: tuple[list[RolloutTree], dict[str, float]]) -> dict[str, float]:
+        trees, metrics = material
+        begun = time.perf_counter()
+        if hasattr(reward, "begin_step"):
+            reward.begin_step(step)
+        experience = score(trees, reward, advantage)
+        scored = time.perf_counter()
+        batch = experience.token_trees()
+        if reference is not None:
+            batch = learner.annotate_reference(batch, reference, temperature=temperature)
+        learned = []
+        for epoch in range(epochs):
+            order = np.random.default_rng(seed_for(seed, "mini-batches", step, epoch)).permutation(len(batch))
+            for part in np.array_split(order, min(mini_batches, len(batch))):
+                chosen = [batch[index] for index in sorted(part.tolist())]
+                learned.append(learner.step(chosen, objective, temperature=temperature))
+        metrics |= experience_metrics(experience) | _merged(learned)
+        metrics |= {"seconds_reward": scored - begun, "seconds_learn": time.perf_counter() - scored}
+        metrics["sampled_tokens_per_second"] = metrics["sampled_tokens"] / max(
+            1e-9, metrics["seconds_collect"]
+        )
+        run.write_rollouts(step, rollout_records(step, experience, trees=written_trees, decode=decode))
+        return metrics
+
+    return _train(learner, run, steps, prepare, update, seed, checkpoint_every, tokenizer, reward, progress)
+
+
+def _train(
+    learner: Learner,
+    run: RunFolder,
+    steps: int,
+    prepare: Callable[[int], Material],
+    update: Callable[[int, Material], dict[str, float]],
+    seed: int,
+    checkpoint_every: int,
+    tokenizer: Any,
+    reward: Any,
+    progress: Progress | None,
+) -> dict[str, float]:
+    """Steps, metrics, checkpoints. `prepare` changes nothing and may be interrupted; `update` may not."""
+    done = saved = run.resume(learner, reward=reward)
+    whole = True
+    metrics: dict[str, float] = {}
+    try:
+        for step in range(done + 1, steps + 1):
+            material = prepare(step)
+            with uninterrupted():
+                whole = False
+                torch.manual_seed(seed_for(seed, "update", step))
+                metrics = update(step, material)
+                run.log(step, metrics)
+                done, whole = step, True
+                if step % checkpoint_every == 0 or step == steps:
+                    run.save(step, learner, tokenizer=tokenizer, reward=reward)
+                    saved = step
+            if progress is not None:
+                progress(step, steps, metrics)
+    except KeyboardInterrupt:
+        if whole and done > saved:
+            run.save(done, learner, tokenizer=tokenizer, reward=reward)
+            saved = done
+        raise Interrupted(
+            f"stopped; {saved} of {steps} steps are safe in {run.path}",
+            mend="run the same command again to go on",
+        ) from None
+    return metrics
+
+
+def _length(steps: int | None, from_epochs: int | None) -> int:
+    if (steps is None) == (from_epochs is None):
+        raise ToolwiseError("the length of the run is not clear", mend="give either 'steps' or 'epochs'")
+    return int(steps if steps is not None else from_epochs or 0)
+
+
+def _merged(learned: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for metrics in learned for name in metrics)
+    merged = {}
+    for name in names:
+        values = [metrics[name] for metrics in learned if name in metrics]
+        merged[name] = sum(values) if name in SUMMED else sum(values) / len(values)
+    return merged

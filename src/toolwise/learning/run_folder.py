@@ -1,0 +1,131 @@
+"""RunFolder: everything a training run writes, and where it goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolwise.core import ToolwiseError
+from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from toolwise.learning.learner import Learner
+from toolwise.learning.sinks import MetricSink
+
+
+class RunFolder:
+    """``config.yaml``, ``metrics.jsonl``, ``rollouts/step_XXXXXX.jsonl`` and ``checkpoints/step_XXXXXX``.
+
+    Args:
+        path: The folder; made if missing.
+        keep: Number of newest checkpoints to keep, ≥ 1.
+        sinks: Where metrics go as well.
+    """
+
+    def __init__(self, path: Path, *, keep: int = 2, sinks: Sequence[MetricSink] = ()) -> None:
+        self.path = Path(path)
+        self.keep = keep
+        self.sinks = tuple(sinks)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def metrics_path(self) -> Path:
+        """One JSON object a step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return list_checkpoints(self.path / "checkpoints")
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``, or check that the one there says the same.
+
+        Raises:
+            ToolwiseError: The folder holds a run with another configuration; names the keys.
+        """
+        path = self.path / "config.yaml"
+        text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
+        if path.is_file():
+            there, new = yaml.safe_load(path.read_text(encoding="utf-8")) or {}, yaml.safe_load(text) or {}
+            different = sorted(key for key in there.keys() | new.keys() if there.get(key) != new.get(key))
+            if different:
+                raise ToolwiseError(
+                    f"the run in this folder has another configuration: {', '.join(different)}",
+                    where=str(path),
+                    mend="choose another folder, or remove this one to start anew",
+                )
+            return
+        path.write_text(text, encoding="utf-8")
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append the metrics of one step; a value that is not finite is written as null."""
+        record = {"step": step} | {
+            name: value if math.isfinite(value) else None for name, value in metrics.items()
+        }
+        with self.metrics_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        for sink in self.sinks:
+            sink.write(step, metrics)
+
+    def write_rollouts(self, step: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write readable rollouts of one step, one JSON object a line."""
+        folder = self.path / "rollouts"
+        folder.mkdir(exist_ok=True)
+        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+        (folder / f"step_{step:06d}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+    def save(self, step: int, learner: Learner, *, tokenizer: Any = None, reward: Any = None) -> Path:
+        """Write a checkpoint of the learner, and of the reward function where it keeps state.
+
+        Raises:
+            ToolwiseError: See `save_checkpoint`.
+        """
+        state = {
+            "step": step,
+            "learner": learner.state_dict(),
+            "reward": reward.state_dict() if hasattr(reward, "state_dict") else None,
+            "metrics_lines": len(self._lines()),
+        }
+        return save_checkpoint(
+            self.path / "checkpoints", step, learner.model, state, tokenizer=tokenizer, keep=self.keep
+        )
+
+    def resume(self, learner: Learner, *, reward: Any = None) -> int:
+        """Go back to the newest complete checkpoint; what was written after it is taken away.
+
+        Returns:
+            The number of finished steps, 0 where there is no checkpoint.
+
+        Raises:
+            ToolwiseError: The checkpoint cannot be read.
+        """
+        step = lines = 0
+        if checkpoints := self.checkpoints:
+            state = load_checkpoint(checkpoints[-1], learner.model)
+            learner.load_state_dict(state["learner"])
+            if state["reward"] is not None and hasattr(reward, "load_state_dict"):
+                reward.load_state_dict(state["reward"])
+            step, lines = int(state["step"]), int(state["metrics_lines"])
+        written = self._lines()
+        if len(written) > lines:
+            self.metrics_path.write_bytes(b"".join(written[:lines]))
+        for path in (self.path / "rollouts").glob("step_*.jsonl"):
+            number = re.fullmatch(r"step_(\d+)\.jsonl", path.name)
+            if number and int(number[1]) > step:
+                path.unlink()
+        return step
+
+    def close(self) -> None:
+        """Close the sinks."""
+        for sink in self.sinks:
+            sink.close()
+
+    def _lines(self) -> list[bytes]:
+        if not self.metrics_path.is_file():
+            return []
+        return self.metrics_path.read_bytes().splitlines(keepends=True)
