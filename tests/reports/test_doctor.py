@@ -67,7 +67,7 @@ ILLNESSES = [
         Severity.SERIOUS,
         "0.47 a rollout at step 1",
     ),
-    (lambda t: {"masked_share": 1.0}, "Most tokens are masked", Severity.SERIOUS, "100%"),
+    (lambda t: {"masked_share": 1.0}, "Hardly any token pulls", Severity.SERIOUS, "100%"),
     (
         lambda t: {"reward_mean": 0.4},
         "The reward is flat",
@@ -94,6 +94,14 @@ ILLNESSES = [
         Severity.WARNING,
         "500 at step 20, 500 times",
     ),
+    (
+        lambda t: {"loss": None if t > 0.9 else 1.0},
+        "not finite",
+        Severity.SERIOUS,
+        "loss is nan at step 37; 4 steps",
+    ),
+    (lambda t: {"clip_share": 0.4}, "clipped away", Severity.WARNING, "clip_share is 40%"),
+    (lambda t: {"approx_kl": 2 * t}, "the one that sampled", Severity.SERIOUS, "approx_kl is 1.77"),
     (lambda t: {"grad_norm": 0.0}, "no gradient", Severity.SERIOUS, "grad_norm is 0"),
     (lambda t: {"learning_rate": 0}, "learning rate is 0", Severity.SERIOUS, "steps 1–40"),
     (

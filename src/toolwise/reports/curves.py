@@ -29,16 +29,30 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "share",
         (
             ("zero_variance_share", "groups without variance"),
-            ("clipped_share", "clipped"),
+            ("clipped_share", "cut by a limit"),
             ("parse_error_share", "parse errors"),
         ),
     ),
-    ("Loss", "figure", (("loss", "loss"),)),
+    ("Loss", "figure", (("loss", "training"), ("validation_loss", "validation"))),
     ("Entropy", "count", (("entropy", "nats per token"),)),
     ("KL to the reference", "figure", (("kl", "nats per token"),)),
     ("Gradient norm", "count", (("grad_norm", "before clipping"),)),
     ("Learning rate", "count", (("learning_rate", "learning rate"),)),
-    ("Seconds per step", "count", (("seconds", "seconds"),)),
+    (
+        "Seconds per step",
+        "count",
+        (
+            ("seconds", "all"),
+            ("seconds_collect", "rollouts"),
+            ("seconds_reward", "rewards"),
+            ("seconds_learn", "learning"),
+        ),
+    ),
+    (
+        "Tokens per second",
+        "count",
+        (("sampled_tokens_per_second", "sampled"), ("learned_tokens_per_second", "learned")),
+    ),
 )
 """Title, unit (``share`` in [0, 1], ``count`` from 0, ``figure`` free), and the metrics shown together."""
 

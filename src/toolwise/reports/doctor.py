@@ -81,7 +81,7 @@ def _diagnose_stage(run: RunFolder, stage: Stage) -> list[Finding]:
     found: list[Finding] = []
     phases: dict[str, list[Row]] = {}
     for record in stage.metrics:
-        phases.setdefault(str(record.get("phase", "")), []).append(Row(numbers(record)))
+        phases.setdefault(str(record.get("phase", "")), []).append(Row.of(record))
     for phase, rows in phases.items():
         name = f"{stage.name} · {phase}" if len(phases) > 1 else stage.name
         found += [finding.at(name) for check in SYMPTOMS if (finding := check(rows))]

@@ -11,16 +11,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from toolwise.reports.findings import Finding, Severity
+from toolwise.reports.run_folder import Record, numbers
 
 TREND_STEPS = 20
 SOLVED = 0.9
+ALWAYS_FINITE = ("loss", "grad_norm", "reward_mean", "entropy", "kl", "approx_kl")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The numeric metrics of one step."""
+    """The numeric metrics of one step; a run folder writes null for a number that is not finite."""
 
     values: dict[str, float]
+
+    @classmethod
+    def of(cls, record: Record) -> Row:
+        """The numbers of a record; null stands for NaN where a number must be."""
+        lost = {key: math.nan for key in ALWAYS_FINITE if key in record and record[key] is None}
+        return cls(numbers(record) | lost)
 
     @property
     def step(self) -> str:
@@ -80,13 +88,26 @@ parse_errors = _share_check(
     0.5,
     "Check that the dialect is the one the model was tuned on, run SFT first, or add a format reward.",
 )
-masked = _share_check(
-    "masked_share",
-    "Most tokens are masked",
-    0.95,
-    0.999,
-    "Look at `toolwise show mask`: if the policy's own turns are not trained, the role or dialect is wrong.",
+off_policy = _share_check(
+    "clip_share",
+    "Most of the update is clipped away",
+    0.3,
+    0.6,
+    "Fewer epochs or mini-batches per step, a lower learning rate, or a wider clip range.",
 )
+_masked = _share_check(
+    "masked_share",
+    "Hardly any token pulls on the policy",
+    0.98,
+    0.9999,
+    "Look at `toolwise show mask` and at the zero-variance share: tokens count if the policy wrote them and "
+    "their advantage is not 0.",
+)
+
+
+def masked(rows: Sequence[Row]) -> Finding | None:
+    """Tokens without a pull; when the questions are solved there is none to expect."""
+    return None if _solved(rows) else _masked(rows)
 
 
 def zero_variance(rows: Sequence[Row]) -> Finding | None:
@@ -184,6 +205,20 @@ def divergence(rows: Sequence[Row]) -> Finding | None:
     )
 
 
+def mismatch(rows: Sequence[Row]) -> Finding | None:
+    """Training sees other log-probabilities than sampling did, or takes very large steps."""
+    values = _series(tail(rows), "approx_kl")
+    if not values or (mean := statistics.fmean(values)) < 0.1:
+        return None
+    return Finding(
+        Severity.SERIOUS if mean >= 1 else Severity.WARNING,
+        "The policy is far from the one that sampled",
+        f"approx_kl is {mean:.3g} nats per token over {_span(tail(rows))}.",
+        "If it is so from the first step, sampling and training disagree (temperature, precision, template); "
+        "if it grows, lower the learning rate.",
+    )
+
+
 def not_finite(rows: Sequence[Row]) -> Finding | None:
     """A NaN or an infinity in any metric: the weights are most likely lost from there on."""
     hits = [(row, key) for row in rows for key, value in row.values.items() if not math.isfinite(value)]
@@ -257,6 +292,8 @@ SYMPTOMS: tuple[Check, ...] = (
     gradient,
     masked,
     skipped,
+    mismatch,
+    off_policy,
     clipped,
     parse_errors,
     zero_variance,
