@@ -53,9 +53,9 @@ def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]
 def write_tasks(path: str | Path, tasks: Sequence[Task]) -> None:
     """Write tasks as ``.jsonl`` or ``.parquet``; `read_tasks` gives them back.
 
-    In Parquet, ``prompt`` is a list of structs where its messages have only role and content, ``tools`` a list
-    of texts where all are names, ``answer`` a text or list of texts where all are; what varies is JSON text,
-    and the file's metadata say which columns are.
+    In Parquet, ``prompt`` is a list of structs where its messages have only role and content, ``tools`` a
+    list of texts where all are names, ``answer`` a text or list of texts where all are; what varies is JSON
+    text, and the file's metadata say which columns are.
 
     Raises:
         ToolwiseError: The suffix is not known, a task holds what JSON cannot, or the disk refuses.

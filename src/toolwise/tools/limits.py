@@ -20,7 +20,7 @@ async def await_within(work: Coroutine[Any, Any, Any], limit: float) -> Any:
     """Await `work` for at most `limit` seconds, then cancel it.
 
     A coroutine that swallows its cancellation is left behind, so it cannot hold the rollout. One that blocks
-    the event loop (``time.sleep`` in an ``async def``) cannot be stopped by anybody.
+    the event loop (``time.sleep`` in an ``async def``) cannot be stopped by anybody: make it a plain ``def``.
 
     Raises:
         TimeLimitError: The limit passed.

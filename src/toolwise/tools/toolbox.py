@@ -94,7 +94,12 @@ class Toolbox:
             known = ", ".join(offered) or "none"
             text = f"Error: there is no tool '{call.name[:100]}'. Known tools: {known}."
             return _failed(call.name, ErrorKind.UNKNOWN_TOOL, text)
-        problem = _argument_problem(self._validators[call.name], call.arguments)
+        try:
+            problem = _argument_problem(self._validators[call.name], call.arguments)
+        except Exception as raised:
+            # A schema that only shows its fault in use: a reference that leads nowhere, a broken pattern.
+            text = f"Error: the schema of {call.name} cannot be used: {type(raised).__name__}: {raised}"
+            return _failed(call.name, ErrorKind.TOOL_FAILURE, text)
         if problem:
             return _failed(call.name, ErrorKind.BAD_ARGUMENTS, f"Error: {problem}")
         return None
@@ -144,7 +149,7 @@ def _argument_problem(validator: Any, arguments: Mapping[str, Any]) -> str:
         error = best_match(validator.iter_errors(dict(arguments)))
         if error is None:
             return ""
-        field = ".".join(str(part) for part in error.absolute_path)
+        field = cut(".".join(str(part) for part in error.absolute_path), _MAX_MESSAGE_CHARS)
         message = cut(str(error.message), _MAX_MESSAGE_CHARS)
     except RecursionError:
         return "the arguments are nested too deeply"
