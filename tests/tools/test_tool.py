@@ -266,6 +266,16 @@ async def test_async_results_and_errors():
     assert (await run(asynchronous, {"x": 6})).error is ErrorKind.TOOL_FAILURE
 
 
+async def test_objects_and_builtins_are_functions_too():
+    class Doubler:
+        async def __call__(self, x: int) -> int:
+            return 2 * x
+
+    schema = {"type": "object"}
+    assert (await run(Doubler(), {"x": 2}, description="D.", parameters=schema)).content == "4"
+    assert (await run(max, description="M.", parameters=schema)).error is ErrorKind.TOOL_FAILURE
+
+
 async def test_arguments_may_have_any_name():
     def odd(self: str, call: str) -> str:
         """Odd names."""

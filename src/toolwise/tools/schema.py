@@ -41,7 +41,16 @@ def read_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
 
 def takes_session(function: Callable[..., Any]) -> bool:
     """Whether the function has a parameter called ``session``."""
-    return SESSION_PARAMETER in inspect.signature(function).parameters
+    try:
+        return SESSION_PARAMETER in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False  # Some functions written in C have no signature.
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling the function gives a coroutine; objects with an async ``__call__`` count."""
+    called = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
 
 def parameters_schema(function: Callable[..., Any]) -> dict[str, Any]:

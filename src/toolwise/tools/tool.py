@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any, overload
 
 from toolwise.core import ErrorKind, ToolResult, ToolwiseError
 from toolwise.tools.limits import TimeLimitError, await_within, thread_within
-from toolwise.tools.schema import parameters_schema, read_docstring, takes_session
+from toolwise.tools.schema import is_async, parameters_schema, read_docstring, takes_session
 from toolwise.tools.session import Session
 
 TIME_LIMIT = 10.0
@@ -57,7 +56,7 @@ class Tool:
             raise ToolwiseError(
                 f"max_result_chars is {self.max_result_chars}", where=where, mend="give 100 or more"
             )
-        if self.inline and inspect.iscoroutinefunction(self.function):
+        if self.inline and is_async(self.function):
             raise ToolwiseError("an async function cannot be inline", where=where, mend="drop inline=True")
 
     @classmethod
@@ -118,7 +117,7 @@ class Tool:
         try:
             if self.inline:
                 content = work()
-            elif inspect.iscoroutinefunction(self.function):
+            elif is_async(self.function):
                 content = await await_within(async_work(), self.time_limit)
             else:
                 content = await thread_within(work, self.time_limit)
