@@ -90,7 +90,7 @@ def test_unknown_numbers_get_panels_of_their_own_and_words_do_not():
 def test_long_runs_are_thinned_without_losing_their_mean():
     (curves,) = stage_curves(stage({"step": step, "reward_mean": step % 2} for step in range(4000)))
     points = curves.panels[0].series[0].points
-    assert len(points) == 400
+    assert len(points) == 286
     assert all(value == 0.5 for _, value in points)
 
 

@@ -13,7 +13,7 @@ from synthetic_run import metrics, rollout, turn, write_jsonl
 from toolwise.core import ToolwiseError
 from toolwise.reports import read_run, write_report
 from toolwise.reports.browser import MAX_STEPS, compact, embed_rollouts
-from toolwise.reports.page import data_island
+from toolwise.reports.island import island_json
 
 HOSTILE = (
     "</script><script>document.documentElement.dataset.owned='1'</script>"
@@ -96,13 +96,13 @@ def test_hostile_text_adds_no_markup(hostile_page):
     )
 )
 def test_the_data_island_is_json_without_markup(value):
-    text = str(data_island(value))
+    text = island_json(value)
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == value
 
 
 def test_numbers_that_json_lacks_become_null():
-    assert json.loads(data_island({"a": [float("nan"), float("inf"), 1.5]})) == {"a": [None, None, 1.5]}
+    assert json.loads(island_json({"a": [float("nan"), float("inf"), 1.5]})) == {"a": [None, None, 1.5]}
 
 
 def test_the_page_has_all_parts_and_asks_nothing_of_the_network(made_up_run, tmp_path):
@@ -165,7 +165,7 @@ def test_rollouts_are_capped_and_the_rest_is_counted(tmp_path):
         for sample in range(4)
     ]
     write_jsonl(tmp_path / "rollouts" / "a.jsonl", records)
-    one = len(json.dumps(compact(records[0], "grpo"), ensure_ascii=False))
+    one = len(island_json(compact(records[0], "grpo")))
     chosen = embed_rollouts(read_run(tmp_path), budget=60 * one)
     assert chosen.total == 600
     assert 30 <= len(chosen.rollouts) <= 80

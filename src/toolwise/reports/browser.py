@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from toolwise.core import seed_for
+from toolwise.reports.island import island_json
 from toolwise.reports.run_folder import Record, RunFolder, Stage, read_at
 
-BUDGET = 3_500_000
+BUDGET = 3_200_000
 MAX_STEPS = 12
 MAX_TEXT = 8_000
 MAX_TOKENS = 3_000
@@ -50,7 +51,7 @@ def embed_rollouts(run: RunFolder, budget: int = BUDGET) -> Embedded:
 
     Args:
         run: The run folder.
-        budget: Bytes of JSON, about.
+        budget: Bytes of JSON.
     """
     chosen: list[Record] = []
     total = 0
@@ -122,9 +123,7 @@ def _pick(stage: Stage, places: Sequence[_Place], budget: int) -> tuple[list[Rec
             if turn >= len(queue) or misses > MAX_STEPS:  # what is left is too small for what is left
                 continue
             short = [(place, compact(read_at(place.path, place.offset), stage.name)) for place in queue[turn]]
-            size = sum(
-                len(json.dumps(record, ensure_ascii=False).encode(errors="replace")) for _, record in short
-            )
+            size = sum(_size(record) for _, record in short)
             if spent + size <= budget:
                 spent += size
                 taken += short
@@ -133,6 +132,11 @@ def _pick(stage: Stage, places: Sequence[_Place], budget: int) -> tuple[list[Rec
     order = {id(place): number for number, place in enumerate(places)}
     taken.sort(key=lambda pair: (pair[0].step, order[id(pair[0])]))
     return [record for _, record in taken], spent
+
+
+def _size(record: Record) -> int:
+    """Bytes that a rollout takes in the page."""
+    return len(island_json(record).encode("utf-8", errors="backslashreplace")) + 1
 
 
 def _spread(steps: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from toolwise.reports.run_folder import Record, Stage, numbers
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 26
-MAX_POINTS = 400
+MAX_POINTS = 300
 
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Reward", "figure", (("reward_mean", "mean"),)),
@@ -55,6 +55,9 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 """Title, unit (``share`` in [0, 1], ``count`` from 0, ``figure`` free), and the metrics shown together."""
+
+MACHINERY = {"Learning rate", "Seconds per step", "Tokens per second"}
+"""Panels that tell of the machine rather than of learning; they are folded away."""
 
 EXACT = {"Learning rate"}
 """Panels of what is set, not measured: there is no noise to smooth."""
@@ -115,10 +118,12 @@ def stage_curves(stage: Stage) -> list[Curves]:
     for phase, records in phases.items():
         title = f"{stage.name} · {phase}" if len(phases) > 1 else stage.name
         rows = [numbers(record) for record in records]
-        main = [panel for spec in PANELS if (panel := _panel(rows, *spec))]
+        drawn = [panel for spec in PANELS if (panel := _panel(rows, *spec))]
+        main = [panel for panel in drawn if panel.title not in MACHINERY]
+        more = [panel for panel in drawn if panel.title in MACHINERY]
         shown = {key for _, _, keys in PANELS for key, _ in keys} | {"step"}
         rest = sorted({key for row in rows for key in row} - shown)
-        more = [
+        more += [
             panel for key in rest if (panel := _panel(rows, key.replace("_", " "), "figure", ((key, key),)))
         ]
         found.append(Curves(title, len(rows), tuple(main), tuple(more)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from toolwise.reports.boundary import Results, results_view
 from toolwise.reports.browser import Embedded, embed_rollouts
 from toolwise.reports.curves import Curves, Panel, stage_curves
 from toolwise.reports.doctor import diagnose_folder
+from toolwise.reports.island import island_json
 from toolwise.reports.run_folder import RunFolder, read_run
 
 
@@ -82,37 +81,17 @@ def render_report(run: RunFolder) -> str:
             style=Markup(_asset("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            data=data_island(
-                {
-                    "rollouts": embedded.rollouts,
-                    "scale": embedded.scale,
-                    "curves": [_curve_data(panel) for panel in panels],
-                }
+            data=Markup(
+                island_json(
+                    {
+                        "rollouts": embedded.rollouts,
+                        "scale": embedded.scale,
+                        "curves": [_curve_data(panel) for panel in panels],
+                    }
+                )
             ),
         )
     )
-
-
-def data_island(value: Any) -> Markup:
-    """JSON that can stand inside a ``script`` element.
-
-    No ``<``, ``>`` or ``&`` is left in it, so neither ``</script>`` nor ``<!--`` can occur; numbers that JSON
-    does not have become null.
-    """
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _curve_data(panel: Panel) -> dict[str, Any]:

@@ -87,13 +87,12 @@
     search.addEventListener("input", () => { state.limit = SHOWN; update(); });
     form.addEventListener("submit", (event) => event.preventDefault());
 
-    const fits = (rollout, skip) => filters.every((filter) => filter === skip || filter.select.value === "" || values(filter, rollout).includes(filter.select.value))
-      && rollout.searched.includes(search.value.toLowerCase());
+    const fits = (rollout, skip) => filters.every((filter) => filter === skip || filter.select.value === "" || values(filter, rollout).includes(filter.select.value));
 
     const verdict = (rollout) => {
       const mark = rollout.correct === null ? "" : rollout.correct ? "✓" : "✗";
       const node = make("span", rollout.correct === null ? "" : rollout.correct ? "good-text" : "bad-text", mark);
-      if (mark) node.setAttribute("aria-label", rollout.correct ? "correct" : "wrong");
+      if (mark) { node.setAttribute("role", "img"); node.setAttribute("aria-label", rollout.correct ? "correct" : "wrong"); }
       return node;
     };
     const entry = (rollout) => {
@@ -114,8 +113,10 @@
       if (button.rollout) button.setAttribute("aria-current", String(button.rollout === state.chosen));
     });
     const update = () => {
-      filters.forEach((filter) => fill(filter, rollouts.filter((rollout) => fits(rollout, filter))));
-      const found = rollouts.filter((rollout) => fits(rollout));
+      const wanted = search.value.toLowerCase();
+      const matched = rollouts.filter((rollout) => rollout.searched.includes(wanted));
+      filters.forEach((filter) => fill(filter, matched.filter((rollout) => fits(rollout, filter))));
+      const found = matched.filter((rollout) => fits(rollout));
       count.textContent = `${found.length} of ${rollouts.length} rollouts`;
       list.replaceChildren(...found.slice(0, state.limit).map(entry));
       if (found.length > state.limit) {
