@@ -4,6 +4,7 @@ import base64
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import time
@@ -73,6 +74,8 @@ class Page:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             while b"\0" not in self.buffer:
+                if not select.select([self.incoming], [], [], PATIENCE)[0]:
+                    raise TimeoutError(method)
                 chunk = os.read(self.incoming, 1 << 20)
                 if not chunk:
                     raise RuntimeError("the browser has gone")

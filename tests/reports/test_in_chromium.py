@@ -77,6 +77,19 @@ def test_the_keyboard_goes_through_the_list(browser, report):
     assert browser.run("document.activeElement === document.querySelectorAll('.list button')[2]")
 
 
+def test_a_question_is_compared_across_policies(browser, report):
+    browser.open(report, 1280)
+    pick = "[...document.querySelectorAll('.filters select')]"
+    label = f"{pick}.find(s => s.parentNode.firstChild.textContent === 'Split')"
+    browser.run(f"(() => {{ const s = {label}; s.value = 'eval'; s.dispatchEvent(new Event('change')); }})()")
+    title = browser.run("document.querySelector('.reader h3').textContent")
+    same = "[...document.querySelectorAll('.siblings button')].filter(b => b.textContent.startsWith('otc'))"
+    assert browser.run(f"{same}.length") == 1
+    browser.run(f"{same}[0].click()")
+    assert browser.run("document.querySelector('.reader h3').textContent") == title
+    assert browser.run("document.activeElement.className") == "reader"
+
+
 def test_tokens_say_what_pulls_on_them(browser, report):
     browser.open(report, 1280)
     titles = browser.run("[...document.querySelectorAll('.reader .trained')].map(n => n.title)")

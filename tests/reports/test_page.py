@@ -191,6 +191,8 @@ def test_a_big_run_stays_under_five_megabytes(tmp_path):
         )
         records.append(record)
     write_jsonl(tmp_path / "rollouts" / "a.jsonl", records)
+    figures = [{"step": step} | {f"m{name}": step % 7 for name in range(90)} for step in range(900)]
+    write_jsonl(tmp_path / "metrics.jsonl", figures)
     page = write_report(tmp_path)
     assert page.stat().st_size < 5_000_000
     last = json.loads(Tags(page.read_text()).island)["rollouts"][0]["turns"][-1]

@@ -13,7 +13,6 @@ from toolwise.core import seed_for
 from toolwise.reports.island import island_json
 from toolwise.reports.run_folder import Record, RunFolder, Stage, read_at
 
-BUDGET = 3_200_000
 MAX_STEPS = 12
 MAX_TEXT = 8_000
 MAX_TOKENS = 3_000
@@ -43,7 +42,7 @@ class _Place:
     group: str
 
 
-def embed_rollouts(run: RunFolder, budget: int = BUDGET) -> Embedded:
+def embed_rollouts(run: RunFolder, budget: int) -> Embedded:
     """Choose rollouts for the page.
 
     Each stage gets an equal part of the budget. Of its steps at most `MAX_STEPS` are taken, evenly spread,

@@ -19,6 +19,12 @@ from toolwise.reports.doctor import diagnose_folder
 from toolwise.reports.island import island_json
 from toolwise.reports.run_folder import RunFolder, read_run
 
+PAGE = 4_600_000
+"""Bytes that curves and rollouts may take together."""
+
+LEAST = 500_000
+"""Bytes for rollouts, however many curves there are."""
+
 
 def write_report(run: Path, out: Path | None = None) -> Path:
     """Write the report of a run.
@@ -55,9 +61,11 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 def render_report(run: RunFolder) -> str:
     """The page as text."""
     curves = [part for stage in run.stages for part in stage_curves(stage)]
-    embedded = embed_rollouts(run)
-    findings = diagnose_folder(run)
     panels = [panel for part in curves for panel in (*part.panels, *part.more)]
+    curve_data = [_curve_data(panel) for panel in panels]
+    drawn = sum(len(line.raw) + len(line.smooth) for panel in panels for line in panel.series)
+    embedded = embed_rollouts(run, max(LEAST, PAGE - drawn - len(island_json(curve_data))))
+    findings = diagnose_folder(run)
     numbers = {id(panel): number for number, panel in enumerate(panels)}
     results = results_view(run.results)
     script = _asset("report.js")
@@ -86,7 +94,7 @@ def render_report(run: RunFolder) -> str:
                     {
                         "rollouts": embedded.rollouts,
                         "scale": embedded.scale,
-                        "curves": [_curve_data(panel) for panel in panels],
+                        "curves": curve_data,
                     }
                 )
             ),

@@ -225,9 +225,19 @@
         button.addEventListener("click", () => { choose(other, false); reader.querySelector(".siblings [aria-current=true]").focus(); });
         siblings.append(button);
       });
+      const elsewhere = rollouts.filter((other) => other.task === rollout.task && !group.includes(other));
+      const others = make("div", "siblings", elsewhere.length ? "the same question:" : "");
+      elsewhere.slice(0, 12).forEach((other) => {
+        const button = make("button");
+        button.type = "button";
+        const where = [other.policy || other.stage, other.step === null ? "" : `step ${other.step}`].filter(Boolean).join(" · ");
+        button.append(`${where} `, verdict(other), other.calls === 1 ? " 1 call" : ` ${other.calls} calls`);
+        button.addEventListener("click", () => { choose(other, false); reader.focus(); });
+        others.append(button);
+      });
       let number = 0;
       const turns = rollout.turns.map((turn) => turnView(turn, turn.role === "assistant" ? ++number : 0));
-      reader.replaceChildren(make("h3", "", rollout.task), chips, siblings, legend(), ...turns);
+      reader.replaceChildren(make("h3", "", rollout.task), chips, siblings, others, legend(), ...turns);
       if (focus && matchMedia("(max-width: 820px)").matches) reader.focus();
     };
     browser.hidden = false;
