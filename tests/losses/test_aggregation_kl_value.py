@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from toolwise.learning.losses import (
     AdaptiveKL,
     aggregate,
@@ -94,7 +95,9 @@ def test_k2_gradient_is_unbiased_where_that_of_k3_is_not():
 
 
 def test_kl_in_the_reward():
-    rewards = kl_in_reward(torch.tensor([0.0, 1.0]), torch.tensor([-1.0, -2.0]), torch.tensor([-2.0, -1.0]), 0.1)
+    rewards = kl_in_reward(
+        torch.tensor([0.0, 1.0]), torch.tensor([-1.0, -2.0]), torch.tensor([-2.0, -1.0]), 0.1
+    )
     assert rewards.tolist() == pytest.approx([-0.1, 1.1])
 
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+
 from toolwise.learning.losses import (
     CISPOLossConfig,
     ClipCovLossConfig,
@@ -89,7 +90,9 @@ def test_cispo_keeps_the_gradient_of_clipped_tokens():
 def test_log_ratio_stands_in_for_log_probs_with_the_same_gradient(config):
     log_probs = tensor(-0.1, -2.0).requires_grad_()
     log_ratio = log_probs - tensor(-1.0, -1.0)
-    (with_them,) = torch.autograd.grad(policy_surrogate(config, log_ratio, 1, log_probs=log_probs).sum(), log_probs)
+    (with_them,) = torch.autograd.grad(
+        policy_surrogate(config, log_ratio, 1, log_probs=log_probs).sum(), log_probs
+    )
     log_ratio = log_probs - tensor(-1.0, -1.0)
     (without,) = torch.autograd.grad(policy_surrogate(config, log_ratio, 1).sum(), log_probs)
     assert torch.equal(with_them, without)
@@ -134,7 +137,7 @@ def test_geometric_mean_clips_log_ratios_on_the_side_of_the_sign():
     st.lists(st.tuples(st.floats(-3, -0.01), st.floats(-3, -0.01), st.floats(-2, 2)), min_size=1, max_size=6),
 )
 def test_sums_of_signed_advantages_equal_the_unshared_batch(config, tokens):
-    """A token in R rollouts with advantages A_r: one token with A⁺ and A⁻ gives the same loss and gradient."""
+    """One token with A⁺ and A⁻ has the loss and gradient of its copies in several rollouts."""
     new, old, advantage = (tensor(*column) for column in zip(*tokens, strict=True))
     rows = torch.stack([advantage, -0.5 * advantage, advantage - 1])
     log_probs = new.clone().requires_grad_()

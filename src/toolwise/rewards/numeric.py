@@ -10,7 +10,7 @@ from toolwise.rewards.text import reference_answers
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.])[-+])?"  # a sign, but not the dash of "3-4"
-    r"(?:(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?|\.\d+)"
+    r"(?:(?:\d{1,3}(?:,\d{3})+(?!,?\d)|\d+)(?:\.\d+)?|\.\d+)"
     r"(?:[eE][-+]?\d+)?"
 )
 _CURRENCY = str.maketrans({"$": "", "€": "", "£": "", "¥": "", "−": "-"})

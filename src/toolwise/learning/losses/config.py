@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,8 +38,6 @@ class PolicyLossBase(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    needs_sequences: ClassVar[bool] = False
-    """True if the ratio is one number a rollout, so that whole rollouts must be gathered."""
 
     aggregation: Aggregation = "token-mean"
     horizon: int | None = Field(default=None, gt=0)
@@ -65,8 +63,6 @@ class PPOLossConfig(PolicyLossBase):
 class GSPOLossConfig(PolicyLossBase):
     """One ratio a sequence, exp of its mean log-ratio (Zheng et al. 2025, arXiv 2507.18071)."""
 
-    needs_sequences: ClassVar[bool] = True
-
     type: Literal["gspo"] = "gspo"
     clip_low: float = Field(default=3e-4, ge=0, le=1)
     clip_high: float = Field(default=4e-4, ge=0)
@@ -80,8 +76,6 @@ class GeoMeanLossConfig(PolicyLossBase):
         clip_low: Log-ratios are cut below −clip_low.
         clip_high: Log-ratios are cut above clip_high.
     """
-
-    needs_sequences: ClassVar[bool] = True
 
     type: Literal["geo_mean"] = "geo_mean"
     clip_low: float = Field(default=0.4, ge=0)

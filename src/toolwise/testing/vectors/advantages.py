@@ -71,7 +71,8 @@ def _compute(inputs: Mapping[str, Any], setting: str) -> dict[str, Array]:
         return {"advantages": advantages, "returns": advantages}
     if name == "gdpo":
         given = inputs["gdpo"]
-        weights = dict(zip(given["keys"], given["weights"], strict=True))
+        weights = dict.fromkeys(given["keys"], 1.0)
+        weights |= zip(given["keys"], given.get("weights") or [], strict=False)
         advantages = np.stack(build_advantage(GDPOConfig(parts=weights))(_credits(inputs)))
         return {"advantages": advantages, "returns": advantages}
     if name == "reinforce_plus_plus":

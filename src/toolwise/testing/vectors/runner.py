@@ -13,6 +13,7 @@ from toolwise.testing.vectors.comparison import Check
 
 IMPLEMENTED = {
     "mash_reward.json": "mash:checks",
+    "matchtir_dual_advantage.json": "matchtir:checks",
     "otc_vectors.jsonl": "otc:checks",
     "searchr1_vectors.jsonl": "search_r1:checks",
     "toolrl_vectors.jsonl": "toolrl:checks",
