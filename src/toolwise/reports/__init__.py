@@ -6,11 +6,11 @@
 from toolwise.reports.doctor import diagnose, findings_panel
 from toolwise.reports.findings import Finding, Severity
 from toolwise.reports.page import write_report
-from toolwise.reports.run_folder import RunFolder, Stage, read_run
+from toolwise.reports.run_folder import RunContents, Stage, read_run
 
 __all__ = [
     "Finding",
-    "RunFolder",
+    "RunContents",
     "Severity",
     "Stage",
     "diagnose",

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolwise.core import seed_for
 from toolwise.reports.island import island_json
-from toolwise.reports.run_folder import Record, RunFolder, Stage, read_at
+from toolwise.reports.run_folder import Record, RunContents, Stage, read_at
 
 MAX_STEPS = 12
 MAX_TEXT = 8_000
@@ -42,7 +42,7 @@ class _Place:
     group: str
 
 
-def embed_rollouts(run: RunFolder, budget: int) -> Embedded:
+def embed_rollouts(run: RunContents, budget: int) -> Embedded:
     """Choose rollouts for the page.
 
     Each stage gets an equal part of the budget. Of its steps at most `MAX_STEPS` are taken, evenly spread,

@@ -10,12 +10,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from toolwise.reports.findings import Finding, Severity
-from toolwise.reports.run_folder import RunFolder, Stage, numbers, read_run
-from toolwise.reports.symptoms import SYMPTOMS, Row
+from toolwise.reports.run_folder import RunContents, Stage, numbers, read_run
+from toolwise.reports.symptoms import SYMPTOMS, TREND_STEPS, Row
 from toolwise.reports.tally import rollout_findings, tally_rollouts
-
-SHORT = 20
-"""Below so many steps a trend says little."""
 
 _STYLE = {
     Severity.SERIOUS: "bold red",
@@ -41,7 +38,7 @@ def diagnose(run: Path) -> list[Finding]:
     return diagnose_folder(read_run(run))
 
 
-def diagnose_folder(run: RunFolder) -> list[Finding]:
+def diagnose_folder(run: RunContents) -> list[Finding]:
     """`diagnose` on a run folder that has been read."""
     found = [finding for stage in run.stages for finding in _diagnose_stage(run, stage)]
     if run.broken:
@@ -77,7 +74,7 @@ def findings_panel(findings: Sequence[Finding]) -> RenderableType:
     return Group(*parts[:-1])
 
 
-def _diagnose_stage(run: RunFolder, stage: Stage) -> list[Finding]:
+def _diagnose_stage(run: RunContents, stage: Stage) -> list[Finding]:
     found: list[Finding] = []
     phases: dict[str, list[Row]] = {}
     for record in stage.metrics:
@@ -85,12 +82,12 @@ def _diagnose_stage(run: RunFolder, stage: Stage) -> list[Finding]:
     for phase, rows in phases.items():
         name = f"{stage.name} · {phase}" if len(phases) > 1 else stage.name
         found += [finding.at(name) for check in SYMPTOMS if (finding := check(rows))]
-        if len(rows) < SHORT:
+        if len(rows) < TREND_STEPS:
             found.append(
                 Finding(
                     Severity.NOTE,
                     "Too short to judge a trend",
-                    f"{len(rows)} steps so far; trends are judged from {SHORT}.",
+                    f"{len(rows)} steps so far; trends are judged from {TREND_STEPS}.",
                     stage=name,
                 )
             )

@@ -17,7 +17,7 @@ from toolwise.reports.browser import Embedded, embed_rollouts
 from toolwise.reports.curves import Curves, Panel, stage_curves
 from toolwise.reports.doctor import diagnose_folder
 from toolwise.reports.island import island_json
-from toolwise.reports.run_folder import RunFolder, read_run
+from toolwise.reports.run_folder import RunContents, read_run
 
 PAGE = 4_600_000
 """Bytes that curves and rollouts may take together."""
@@ -58,7 +58,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     return target
 
 
-def render_report(run: RunFolder) -> str:
+def render_report(run: RunContents) -> str:
     """The page as text."""
     curves = [part for stage in run.stages for part in stage_curves(stage)]
     panels = [panel for part in curves for panel in (*part.panels, *part.more)]
@@ -107,7 +107,7 @@ def _curve_data(panel: Panel) -> dict[str, Any]:
 
 
 def _sections(
-    run: RunFolder, results: Results | None, curves: list[Curves], embedded: Embedded
+    run: RunContents, results: Results | None, curves: list[Curves], embedded: Embedded
 ) -> list[tuple[str, str]]:
     found = []
     if results:

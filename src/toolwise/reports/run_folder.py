@@ -33,7 +33,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunContents:
     """What was found in a run folder.
 
     Attributes:
@@ -88,7 +88,7 @@ class RunFolder:
                 offset += len(line)
 
 
-def read_run(path: Path) -> RunFolder:
+def read_run(path: Path) -> RunContents:
     """Read a run folder: stage subfolders where it has any, otherwise the folder itself as one stage.
 
     Raises:
@@ -99,9 +99,9 @@ def read_run(path: Path) -> RunFolder:
         raise ToolwiseError(
             "there is no such run folder", where=str(path), mend="give the folder that --out named"
         )
-    run = RunFolder(path, (), ())
+    run = RunContents(path, (), ())
     stages = tuple(_read_stage(run, folder) for folder in _stage_folders(run))
-    found = RunFolder(path, stages, _read_results(run), run.unread)
+    found = RunContents(path, stages, _read_results(run), run.unread)
     if not stages and not found.results:
         raise ToolwiseError(
             "the folder holds no run",
@@ -112,7 +112,7 @@ def read_run(path: Path) -> RunFolder:
 
 
 def read_at(path: Path, offset: int) -> Record:
-    """Read again one line that `RunFolder.rollouts` has yielded."""
+    """Read again one line that `RunContents.rollouts` has yielded."""
     with path.open("rb") as file:
         file.seek(offset)
         return _parse(file.readline()) or {}
@@ -139,7 +139,7 @@ def _is_stage(folder: Path) -> bool:
     return (folder / "metrics.jsonl").is_file() or any(folder.glob("rollouts/*.jsonl"))
 
 
-def _stage_folders(run: RunFolder) -> list[Path]:
+def _stage_folders(run: RunContents) -> list[Path]:
     found = [folder for folder in sorted(run.path.iterdir()) if folder.is_dir() and _is_stage(folder)]
     listed = _listed_stages(run)
 
@@ -154,7 +154,7 @@ def _stage_folders(run: RunFolder) -> list[Path]:
     return ([run.path] if _is_stage(run.path) else []) + found
 
 
-def _listed_stages(run: RunFolder) -> list[str]:
+def _listed_stages(run: RunContents) -> list[str]:
     path = run.path / "stages.json"
     if not path.is_file():
         return []
@@ -168,7 +168,7 @@ def _listed_stages(run: RunFolder) -> list[str]:
     return names
 
 
-def _read_stage(run: RunFolder, folder: Path) -> Stage:
+def _read_stage(run: RunContents, folder: Path) -> Stage:
     config, metrics = folder / "config.yaml", folder / "metrics.jsonl"
     by_step: dict[tuple[str, float], Record] = {}
     if metrics.is_file():
@@ -184,7 +184,7 @@ def _read_stage(run: RunFolder, folder: Path) -> Stage:
     )
 
 
-def _read_results(run: RunFolder) -> tuple[Record, ...]:
+def _read_results(run: RunContents) -> tuple[Record, ...]:
     path = run.path / "results.json"
     if not path.is_file():
         return ()

@@ -14,7 +14,11 @@ from toolwise.reports.findings import Finding, Severity
 from toolwise.reports.run_folder import Record, numbers
 
 TREND_STEPS = 20
+"""Below so many steps a trend says little."""
+
 SOLVED = 0.9
+"""Accuracy, or else mean reward, from which a run counts as done rather than stuck."""
+
 ALWAYS_FINITE = ("loss", "grad_norm", "reward_mean", "entropy", "kl", "approx_kl")
 
 

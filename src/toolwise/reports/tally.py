@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from toolwise.core import ErrorKind, StopReason
 from toolwise.reports.findings import Finding, Severity
-from toolwise.reports.run_folder import Record, RunFolder, Stage
+from toolwise.reports.run_folder import Record, RunContents, Stage
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Tally:
                 self.trained += sum(value != 0 for value in pull)
 
 
-def tally_rollouts(run: RunFolder, stage: Stage) -> Tally:
+def tally_rollouts(run: RunContents, stage: Stage) -> Tally:
     """Count over all rollouts of a stage, one line in memory at a time."""
     tally = Tally()
     for _, _, record in run.rollouts(stage):
