@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -52,7 +54,8 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         _remove(partial)
         partial.mkdir()
-        model.save_pretrained(partial)  # type: ignore[operator]
+        with _quiet():
+            model.save_pretrained(partial)  # type: ignore[operator]
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
         write_state(partial / STATE_FILE, state)
@@ -93,12 +96,13 @@ def load_checkpoint(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
         ToolwiseError: The files cannot be read, or belong to another model.
     """
     try:
-        loaded = type(model).from_pretrained(  # type: ignore[attr-defined]
-            checkpoint, dtype=next(model.parameters()).dtype, local_files_only=True
-        )
+        with _quiet():
+            loaded = type(model).from_pretrained(  # type: ignore[attr-defined]
+                checkpoint, dtype=next(model.parameters()).dtype, local_files_only=True
+            )
         model.load_state_dict(loaded.state_dict())
         return read_state(checkpoint / STATE_FILE)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
         raise ToolwiseError(
             f"the checkpoint cannot be read ({error})",
             where=str(checkpoint),
@@ -116,6 +120,20 @@ def read_state(path: Path) -> dict[str, Any]:
     """Read what `write_state` wrote; anything but tensors and plain values is refused."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars, which would tear the command line's own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _remove(folder: Path) -> None:
