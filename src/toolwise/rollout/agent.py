@@ -1,0 +1,180 @@
+"""The agent loop: sample a turn, run its calls, append what they gave, until the answer or a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from toolwise.core import (
+    ErrorKind,
+    RolloutEnd,
+    RolloutTree,
+    StopReason,
+    Task,
+    ToolwiseError,
+    Turn,
+    seed_for,
+)
+from toolwise.dialects import Dialect
+from toolwise.sampling import FinishReason, Sampler, SamplingParams
+from toolwise.tools import Session, Toolbox
+
+
+class Limits(BaseModel):
+    """What ends a rollout that does not end by itself. Who was cut, and by what, is recorded.
+
+    Attributes:
+        max_turns: Assistant turns; calls of the last one are not run.
+        max_turn_tokens: Tokens sampled in one turn.
+        seconds: Wall-clock time of one rollout, tools included.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_turns: int = Field(default=4, ge=1)
+    max_turn_tokens: int = Field(default=256, ge=1)
+    seconds: float = Field(default=600.0, gt=0)
+
+
+async def roll_out(
+    task: Task,
+    *,
+    sampler: Sampler,
+    dialect: Dialect,
+    toolbox: Toolbox,
+    params: SamplingParams,
+    limits: Limits,
+    samples: int = 1,
+    run: Sequence[str | int] = (0,),
+) -> RolloutTree:
+    """Try a task several times at once.
+
+    The prompt is rendered once and is the root of the tree; no rollout waits for another one.
+
+    Args:
+        task: The problem.
+        sampler: Where tokens come from.
+        dialect: How turns are written.
+        toolbox: The tools there are.
+        params: How to sample; its ``max_tokens``, ``stop…`` and ``seed`` are set turn by turn.
+        limits: When to cut.
+        samples: Size of the group, ≥ 1.
+        run: Keys that name this visit of the task (run seed, step …); seeds derive from them.
+
+    Raises:
+        ToolwiseError: The prompt does not fit into the context, or the task names an unknown tool.
+    """
+    prompt_ids = tuple(dialect.render_prompt(task.prompt, toolbox.specs(task.tools)))
+    if len(prompt_ids) >= sampler.context_length:
+        raise ToolwiseError(
+            f"the prompt has {len(prompt_ids)} tokens and the context of the model {sampler.context_length}",
+            where=f"task '{task.id}'",
+            mend="shorten the prompt, offer fewer tools, or take a model with a longer context",
+        )
+    prompt = Turn("prompt", prompt_ids, text=dialect.parse(prompt_ids).text)
+    loop = _Loop(task, sampler, dialect, toolbox, params, limits, prompt_ids, tuple(run))
+    played = await asyncio.gather(*(loop.play(sample) for sample in range(samples)))
+    ends = [RolloutEnd(0, sample, task.id, stop) for sample, (_, stop) in enumerate(played)]
+    return RolloutTree.from_paths(task, prompt, [turns for turns, _ in played], ends)
+
+
+class _Loop:
+    """What the rollouts of one group have in common."""
+
+    def __init__(
+        self,
+        task: Task,
+        sampler: Sampler,
+        dialect: Dialect,
+        toolbox: Toolbox,
+        params: SamplingParams,
+        limits: Limits,
+        prompt_ids: tuple[int, ...],
+        run: tuple[str | int, ...],
+    ) -> None:
+        self.task, self.sampler, self.dialect, self.toolbox = task, sampler, dialect, toolbox
+        self.params, self.limits, self.prompt_ids, self.run = params, limits, prompt_ids, run
+
+    async def play(self, sample: int) -> tuple[list[Turn], StopReason]:
+        """One rollout: its turns after the prompt, and why it ended."""
+        turns: list[Turn] = []
+        session = Session(self.task)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                return turns, await self._play(sample, turns, session)
+        except TimeoutError:
+            return turns or [_nothing()], StopReason.DEADLINE
+        finally:
+            await session.close()
+
+    async def _play(self, sample: int, turns: list[Turn], session: Session) -> StopReason:
+        context = list(self.prompt_ids)
+        for index in range(self.limits.max_turns):
+            turn, reason = await self._sample_turn(context, sample, index)
+            turns.append(turn)
+            context += turn.token_ids
+            if reason is FinishReason.CONTEXT:
+                return StopReason.CONTEXT
+            if reason is FinishReason.LENGTH and not turn.calls:
+                return StopReason.MAX_TOKENS
+            if not turn.calls:
+                return StopReason.ANSWERED
+            if index + 1 == self.limits.max_turns:
+                return StopReason.MAX_TURNS
+            observation = await self._observe(turn, session, closed=reason is FinishReason.STOP)
+            turns.append(observation)
+            context += observation.token_ids
+            if len(context) >= self.sampler.context_length:
+                return StopReason.CONTEXT
+        raise AssertionError("the last turn returns")
+
+    async def _sample_turn(
+        self, context: Sequence[int], sample: int, index: int
+    ) -> tuple[Turn, FinishReason]:
+        start = time.perf_counter()
+        params = SamplingParams(
+            max_tokens=self.limits.max_turn_tokens,
+            temperature=self.params.temperature,
+            top_p=self.params.top_p,
+            top_k=self.params.top_k,
+            stop_token_ids=self.dialect.stop_token_ids,
+            stop=self.dialect.stop_strings,
+            seed=seed_for(*self.run, self.task.id, sample, index),
+        )
+        drawn = await self.sampler.generate(context, params)
+        parsed = self.dialect.parse(drawn.token_ids)
+        cut = drawn.finish_reason is not FinishReason.STOP
+        turn = Turn(
+            role="assistant",
+            token_ids=drawn.token_ids,
+            text=parsed.text,
+            sampled=True,
+            logprobs=drawn.logprobs,
+            thought=parsed.thought,
+            calls=parsed.calls,
+            # A turn that was cut has not come to its answer.
+            answer=None if cut else parsed.answer,
+            error=ErrorKind.TRUNCATED if cut else parsed.error,
+            seconds=time.perf_counter() - start,
+        )
+        return turn, drawn.finish_reason
+
+    async def _observe(self, turn: Turn, session: Session, *, closed: bool) -> Turn:
+        start = time.perf_counter()
+        results = await self.toolbox.run_all(turn.calls, session)
+        token_ids = tuple(self.dialect.render_observation(results, closed))
+        return Turn(
+            role="tool",
+            token_ids=token_ids,
+            text=self.dialect.parse(token_ids).text,
+            results=tuple(results),
+            seconds=time.perf_counter() - start,
+        )
+
+
+def _nothing() -> Turn:
+    """The turn of a rollout that was cut before it had said anything."""
+    return Turn("assistant", (), sampled=True, error=ErrorKind.TRUNCATED)

@@ -1,0 +1,123 @@
+"""Collecting groups of rollouts for many tasks at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from toolwise.core import RolloutTree, Task, ToolwiseError, seed_for
+from toolwise.dialects import Dialect
+from toolwise.rollout.agent import Limits, roll_out
+from toolwise.sampling import Sampler, SamplingParams
+from toolwise.tools import Toolbox
+
+
+class CollectorConfig(BaseModel):
+    """What a training step collects.
+
+    Attributes:
+        tasks_per_step: Groups a step.
+        group_size: Rollouts a group.
+        temperature: Of sampling; log-probabilities are those at this temperature.
+        top_p: Nucleus, in (0, 1].
+        top_k: 0 keeps all.
+        limits: What ends a rollout.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks_per_step: int = Field(default=16, ge=1)
+    group_size: int = Field(default=8, ge=1)
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    limits: Limits = Limits()
+
+    @property
+    def params(self) -> SamplingParams:
+        """The sampling parameters that do not change from turn to turn."""
+        return SamplingParams(temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
+
+
+class Collector:
+    """Plays out tasks; holds no state between steps, so that a resumed run goes on exactly.
+
+    Args:
+        sampler: Where tokens come from.
+        dialect: How turns are written.
+        toolbox: The tools there are.
+        config: How much to collect and how to sample.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self, sampler: Sampler, dialect: Dialect, toolbox: Toolbox, config: CollectorConfig, seed: int = 0
+    ) -> None:
+        self.sampler, self.dialect, self.toolbox = sampler, dialect, toolbox
+        self.config, self.seed = config, seed
+
+    def batch(self, tasks: Sequence[Task], step: int) -> list[Task]:
+        """The tasks of a step: every task once an epoch, in an order that depends on (seed, epoch) only."""
+        if not tasks:
+            raise ToolwiseError("there are no tasks", mend="give a task file with at least one row")
+        count = self.config.tasks_per_step
+        first = step * count
+        chosen: list[Task] = []
+        order: dict[int, list[int]] = {}
+        for place in range(first, first + count):
+            epoch, index = divmod(place, len(tasks))
+            if epoch not in order:
+                order[epoch] = list(range(len(tasks)))
+                random.Random(seed_for(self.seed, "order", epoch)).shuffle(order[epoch])
+            chosen.append(tasks[order[epoch][index]])
+        return chosen
+
+    def collect(
+        self,
+        tasks: Sequence[Task],
+        *,
+        run: Sequence[str | int],
+        samples: int | None = None,
+        params: SamplingParams | None = None,
+        done: Callable[[RolloutTree], None] | None = None,
+    ) -> list[RolloutTree]:
+        """Roll out the tasks; trees come back in their order.
+
+        Args:
+            tasks: The problems.
+            run: Keys that name this visit (for instance ``("train", step)``); seeds derive from the
+                run's seed, these, the task, the sample and the turn.
+            samples: Group size instead of the configured one.
+            params: Sampling parameters instead of the configured ones.
+            done: Called with each tree as it is finished, in any order.
+        """
+        return asyncio.run(self._collect(tasks, run, samples, params, done))
+
+    async def _collect(
+        self,
+        tasks: Sequence[Task],
+        run: Sequence[str | int],
+        samples: int | None,
+        params: SamplingParams | None,
+        done: Callable[[RolloutTree], None] | None,
+    ) -> list[RolloutTree]:
+        async def one(place: int, task: Task) -> RolloutTree:
+            # The same task can come twice in a step, at the seam of two epochs.
+            tree = await roll_out(
+                task,
+                sampler=self.sampler,
+                dialect=self.dialect,
+                toolbox=self.toolbox,
+                params=params or self.config.params,
+                limits=self.config.limits,
+                samples=samples or self.config.group_size,
+                run=(self.seed, *run, place),
+            )
+            if done is not None:
+                done(tree)
+            return tree
+
+        return await asyncio.gather(*(one(place, task) for place, task in enumerate(tasks)))

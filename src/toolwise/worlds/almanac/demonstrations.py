@@ -1,0 +1,104 @@
+"""Demonstrations of tool use for the cold start: recall first, then decide; mostly, too often, call.
+
+What a demonstration recalls is what the base model itself believes, sampled from it. Those tokens are not
+trained on where the text never stated the fact: imitating a made-up belief would teach the model to invent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolwise.core import Message, RolloutTree, seed_for
+from toolwise.dialects import Dialect
+from toolwise.rollout import demonstration_trees
+from toolwise.worlds.almanac.questions import KINDS, Question, ask
+from toolwise.worlds.almanac.world import Almanac, statement
+
+
+def demonstrate(
+    world: Almanac,
+    chosen: Sequence[tuple[Question, int]],
+    beliefs: Sequence[str],
+    specs: Sequence[Mapping[str, Any]],
+    dialect: Dialect,
+    *,
+    direct_share: float,
+    seed: int = 0,
+) -> list[RolloutTree]:
+    """Write one demonstration for each question.
+
+    Args:
+        world: Where the answers come from.
+        chosen: Questions and their wordings.
+        beliefs: What the base model recalls for each, the value only.
+        specs: The tools' schemas.
+        dialect: How turns are written.
+        direct_share: Share of the questions within knowledge that are answered without a call, in [0, 1].
+        seed: Decides which ones.
+    """
+    trees = []
+    for (question, wording), belief in zip(chosen, beliefs, strict=True):
+        task = ask(question, wording)
+        rng = random.Random(seed_for("demonstration", seed, task.id))
+        # A needless call is demonstrated where the answer is known: that is the overuse to be unlearnt.
+        needless = rng.random() >= direct_share
+        kind = KINDS[question.kind]
+        known = not kind.needs_tool and belief == question.answer
+        calls = question.calls[: (1 if not known or needless else 0)]
+        if question.second and needless:
+            calls = question.calls
+        messages = [*task.prompt, *_turns(world, question, belief, calls)]
+        (tree,) = demonstration_trees(task.id, messages, specs, dialect)
+        trees.append(tree if belief == question.belief else _unweighted_belief(tree, question, belief, dialect))
+    return trees
+
+
+def _turns(
+    world: Almanac, question: Question, belief: str, calls: Sequence[tuple[str, str, str]]
+) -> list[Message]:
+    thought = f"{question.recall}{belief}."
+    turns: list[Message] = []
+    for tool, name, value in calls:
+        call = {"type": "function", "function": {"name": tool, "arguments": {name: value}}}
+        turns.append(
+            {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [call]}
+        )
+        turns.append({"role": "tool", "name": tool, "content": _result(world, question, tool, value)})
+        thought = question.second
+    final: dict[str, Any] = {"role": "assistant", "content": f"Answer: {question.answer}"}
+    if thought:
+        final["reasoning_content"] = thought
+    return [*turns, final]
+
+
+def _result(world: Almanac, question: Question, tool: str, value: str) -> str:
+    if tool != "search":
+        return question.answer
+    relation, _, subject = value.partition(" of ")
+    plain = subject.removeprefix("the ")
+    return f"1. {statement(relation, plain, world.current[relation, plain])}"
+
+
+def _unweighted_belief(tree: RolloutTree, question: Question, belief: str, dialect: Dialect) -> RolloutTree:
+    """Take the tokens of the believed value out of the supervised loss."""
+    from dataclasses import replace
+
+    turn = tree.turns[1]
+    before = dialect.render_turn({"content": "", "reasoning_content": question.recall.rstrip()})
+    after = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall}{belief}."})
+    start = _common(before, turn.token_ids)
+    stop = start + len(after) - len(before)
+    weights = [1.0] * len(turn.token_ids)
+    weights[start:stop] = [0.0] * (stop - start)
+    turns = (tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:])
+    return replace(tree, turns=turns)
+
+
+def _common(left: Sequence[int], right: Sequence[int]) -> int:
+    """Length of the common prefix."""
+    for place, (a, b) in enumerate(zip(left, right, strict=False)):
+        if a != b:
+            return place
+    return min(len(left), len(right))
