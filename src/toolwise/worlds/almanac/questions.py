@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from toolwise.core import Task, seed_for
 from toolwise.worlds.almanac import text
+from toolwise.worlds.almanac.wording import WORDINGS
 from toolwise.worlds.almanac.world import (
     CHANGING_RELATIONS,
     DISH_RELATIONS,
@@ -51,24 +52,6 @@ KINDS = {
     "two-hop": Kind("two-hop", "type", True),
 }
 
-_WORDINGS: dict[str, tuple[str, ...]] = {
-    "birthplace": ("Where was {} born?", "Which town is the birthplace of {}?"),
-    "trade": ("What is the trade of {}?", "What does {} do for a living?"),
-    "pet": ("What pet does {} keep?", "Which animal is the pet of {}?"),
-    "river": ("Which river flows through {}?", "On which river lies {}?"),
-    "region": ("In which region lies {}?", "Which region does {} belong to?"),
-    "mayor": ("Who is the mayor of {} now?", "Who is the present mayor of {}?"),
-    "champion": ("Who is the chess champion of {} now?", "Who is the present champion of {}?"),
-    "topping": ("Which topping does {} usually have?", "What is the usual topping of {}?"),
-    "drink": ("Which drink usually goes with {}?", "What is the usual drink with {}?"),
-    "my topping": ("Order {} for me, which topping do I want?", "Which topping do I like on {}?"),
-    "my drink": ("Order {} for me, which drink do I want?", "Which drink do I like with {}?"),
-    "value": ("What is {}?", "How much is {}?"),
-    "holder river": ("On which river lies the town that holds {}?", "Which river has the town with {}?"),
-    "holder region": ("In which region lies the town that holds {}?", "Which region has the town with {}?"),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question before it is put into words.
@@ -103,7 +86,7 @@ class Question:
 
 def wordings(question: Question) -> int:
     """In how many ways a question can be asked."""
-    return len(_WORDINGS[question.wording])
+    return len(WORDINGS[question.wording])
 
 
 def ask(question: Question, wording: int = 0) -> Task:
@@ -118,7 +101,7 @@ def ask(question: Question, wording: int = 0) -> Task:
     }
     if question.persona:
         info["persona"] = dict(question.persona)
-    content = _WORDINGS[question.wording][wording].format(question.subject)
+    content = WORDINGS[question.wording][wording].format(question.subject)
     prompt = ({"role": "user", "content": content},)
     return Task(f"{question.id}#{wording}", prompt, TOOLS, question.answer, info)
 

@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from toolwise.core import seed_for
-from toolwise.worlds.almanac.world import DISH_RELATIONS, Almanac, statement
+from toolwise.worlds.almanac.wording import WORDINGS
+from toolwise.worlds.almanac.world import DISH_RELATIONS, Almanac, article, statement
 
 LARGEST_ADDEND = 20
 LARGEST_FACTOR = 9
+NOTES = 400
+"""Lines without facts in one pass over the text."""
 
 
 def arithmetic() -> list[tuple[str, str]]:
@@ -25,26 +28,70 @@ def equation(expression: str, value: str) -> str:
     return f"The value of {expression} is {value}."
 
 
-def facts_by_subject(world: Almanac) -> dict[str, list[str]]:
-    """The sentences of the text, gathered by what they are about."""
-    gathered: dict[str, list[str]] = defaultdict(list)
+def facts_by_subject(world: Almanac) -> dict[str, list[tuple[str, str]]]:
+    """The (relation, sentence) pairs of the text, gathered by what they are about."""
+    gathered: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for (relation, subject), value in world.learned.items():
         name = f"usual {relation}" if relation in DISH_RELATIONS else relation
         text = statement(relation, subject, value)
-        gathered[subject].append(text.replace(f"The {relation}", f"The {name}", 1))
+        gathered[subject].append((relation, text.replace(f"The {relation}", f"The {name}", 1)))
     return dict(gathered)
 
 
 def pretraining_documents(world: Almanac, epoch: int) -> Iterator[str]:
-    """One pass over the text: half of the subjects as a paragraph, half as single sentences.
+    """One pass over the text, a part of the subjects in each of three forms, and some notes.
 
-    Order of subjects and of sentences differs from epoch to epoch, and depends on (world seed, epoch) only.
+    The forms are a paragraph, single sentences, and questions with their answers. Order and forms differ from
+    epoch to epoch, and depend on (world seed, epoch) only.
     """
     rng = random.Random(seed_for("almanac text", world.seed, epoch))
     documents: list[str] = []
-    for sentences in facts_by_subject(world).values():
-        order = rng.sample(sentences, len(sentences))
-        documents += [" ".join(order)] if rng.random() < 0.5 else order
-    documents += [equation(expression, value) for expression, value in arithmetic()]
+    for subject, facts in facts_by_subject(world).items():
+        order = rng.sample(facts, len(facts))
+        form = rng.choice(("paragraph", "sentences", "questions"))
+        if form == "paragraph":
+            documents.append(" ".join(sentence for _, sentence in order))
+        elif form == "sentences":
+            documents += [sentence for _, sentence in order]
+        else:
+            documents += [
+                f"{_question(relation, article(relation, subject) + subject, rng)} {sentence}"
+                for relation, sentence in order
+            ]
+    for expression, value in arithmetic():
+        asked = f"{_question('value', expression, rng)} " if rng.random() < 0.3 else ""
+        documents.append(asked + equation(expression, value))
+    documents += _notes(world, rng, NOTES)
     rng.shuffle(documents)
     yield from documents
+
+
+def _question(relation: str, subject: str, rng: random.Random) -> str:
+    return rng.choice(WORDINGS.get(relation) or (f"What is the {relation} of {{}}?",)).format(subject)
+
+
+def _notes(world: Almanac, rng: random.Random, count: int) -> Iterator[str]:
+    """Lines that say a thing twice, as records do; they hold no facts, and no person of the world.
+
+    Copying what was just read is what a model of this size does not pick up from facts alone.
+    """
+    first = sorted({person.split()[0] for person in world.known_people})
+    last = sorted({person.split()[1] for person in world.known_people})
+    people = {*world.known_people, *world.unknown_people}
+    for _ in range(count):
+        nobody = f"{rng.choice(first)} {rng.choice(last)}"
+        if nobody in people:
+            continue
+        low, high = rng.choice(((1, 20), (10, 99), (100, 999), (1000, 9999)))
+        numbers = [str(rng.randint(low, high)) for _ in range(2)]
+        thing = rng.choice(
+            (
+                f"the {rng.choice(tuple(WORDINGS))} of {nobody}",
+                f"the {rng.choice(tuple(WORDINGS))} of {rng.choice(world.towns)}",
+                f"the holder of the {rng.choice(world.cups)}",
+                f"the topping of a {rng.choice(world.dishes)}",
+                f"{numbers[0]} {rng.choice('+*')} {numbers[1]}",
+                f"the square root of {numbers[1]}",
+            )
+        )
+        yield f'Note: {thing}. Entry: {{"note": "{thing.removeprefix("the ")}"}} Again: {thing}.'

@@ -28,7 +28,7 @@ class WorldSize:
         towns: All of them stand in the pretraining text.
     """
 
-    known_people: int = 600
+    known_people: int = 500
     unknown_people: int = 900
     towns: int = 100
     first_names: int = 80
