@@ -81,7 +81,7 @@ def learn(folder: Path, *, steps: int = STEPS, stop=None, reward: CountingReward
     """Train to `steps`; `stop(step)` is called before the rollouts of each step."""
     model = policy()
     learner = Learner(
-        model, LearnerConfig(learning_rate=3e-3, warmup_steps=2, schedule="linear", total_steps=STEPS)
+        model, LearnerConfig(learning_rate=3e-3, warmup_steps=6, schedule="linear", total_steps=4 * STEPS)
     )
 
     def collect(step: int) -> list[RolloutTree]:

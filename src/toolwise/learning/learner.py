@@ -35,8 +35,9 @@ class LearnerConfig(BaseModel):
         betas: AdamW's decay of the first and the second moment.
         weight_decay: AdamW's decoupled decay, on matrices only, ≥ 0.
         schedule: After the warm-up: constant, or falling to 0 at `total_steps`, linearly or as a cosine.
-        warmup_steps: Steps over which the learning rate rises linearly, ≥ 0.
-        total_steps: Length of the run in steps; falling schedules need it.
+        warmup_steps: Optimizer steps over which the learning rate rises linearly, ≥ 0.
+        total_steps: Length of the run in optimizer steps (training steps times epochs times mini-batches);
+            falling schedules need it.
         grad_clip: Largest norm of the gradient, > 0; None does not clip.
         token_budget: Tokens of a micro-batch, padding included, > 0; a few thousand fit a CPU's cache best,
             accelerators take more.
