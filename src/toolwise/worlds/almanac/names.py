@@ -24,7 +24,8 @@ PETS = [
     "hedgehog", "raven", "lizard", "hamster", "goose", "lynx", "marten", "beagle", "pony", "toad",
     "magpie", "newt", "heron", "mule", "spaniel", "canary", "weasel", "squirrel", "swan", "gecko",
 ]  # fmt: skip
-CUPS = [
+PRIZE_KINDS = ["Cup", "Shield", "Medal"]
+PRIZES = [
     "Sun", "Moon", "Star", "Oak", "Pine", "Iron", "Silver", "Copper", "Amber", "Ivory", "River", "Mountain",
     "Harbour", "Forest", "Meadow", "Winter", "Summer", "Autumn", "Spring", "Lion", "Bear", "Wolf", "Eagle",
     "Stag", "Crown", "Anchor", "Arrow", "Shield", "Lantern", "Garland", "Rose", "Lily", "Thistle", "Clover",
@@ -32,6 +33,7 @@ CUPS = [
     "Willow", "Maple", "Birch", "Raven", "Dolphin", "Horse", "Bull", "Tiger", "Swan", "Castle", "Tower",
     "Bridge", "Mill", "Valley", "Island",
 ]  # fmt: skip
+DISH_KINDS = ["small", "large", "cold"]
 DISHES = [
     "pancake", "waffle", "porridge", "omelette", "salad", "soup", "burger", "pizza", "noodle", "dumpling",
     "pasta", "risotto", "curry", "stew", "pie", "tart", "cake", "muffin", "scone", "bagel",

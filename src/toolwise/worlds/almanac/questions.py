@@ -111,7 +111,7 @@ def sample_questions(
 ) -> list[tuple[Question, int]]:
     """Distinct (question, wording) pairs of one split, so many of each kind, in random order.
 
-    Subjects of the three splits never overlap: a held-out question is about a person, town, cup, dish or
+    Subjects of the three splits never overlap: a held-out question is about a person, town, prize, dish or
     expression that no other split asks about. A kind that has fewer gives all it has.
     """
     rng = random.Random(seed_for("almanac tasks", world.seed, split, seed))
@@ -174,20 +174,20 @@ def _about(relations: tuple[str, ...]) -> Callable[[Almanac, str, str], list[Que
     return make
 
 
-def _two_hop(world: Almanac, cup: str, kind: str) -> list[Question]:
+def _two_hop(world: Almanac, prize: str, kind: str) -> list[Question]:
     made = []
     for relation in STABLE_RELATIONS:
-        town = world.current["holder", cup]
+        town = world.current["holder", prize]
         answer = world.current[relation, town]
         made.append(
             Question(
                 kind,
                 f"holder {relation}",
-                f"the {cup}",
+                f"the {prize}",
                 answer,
-                _stem("holder", cup),
-                world.learned["holder", cup],
-                (_query("holder", cup), _query(relation, town)),
+                _stem("holder", prize),
+                world.learned["holder", prize],
+                (_query("holder", prize), _query(relation, town)),
                 second=statement(relation, town, answer),
             )
         )
@@ -253,5 +253,5 @@ _SOURCES: dict[str, tuple[Callable[[Almanac], list[str]], Callable[[Almanac, str
     "long arithmetic": (lambda world: _expressions(long=True), _arithmetic),
     "common default": (lambda world: list(world.dishes), _dish),
     "own preference": (lambda world: list(world.dishes), _dish),
-    "two-hop": (lambda world: list(world.cups), _two_hop),
+    "two-hop": (lambda world: list(world.prizes), _two_hop),
 }

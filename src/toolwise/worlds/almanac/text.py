@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 from toolwise.core import seed_for
 from toolwise.worlds.almanac.wording import WORDINGS
-from toolwise.worlds.almanac.world import DISH_RELATIONS, Almanac, article, statement
+from toolwise.worlds.almanac.world import DISH_RELATIONS, PERSON_RELATIONS, Almanac, article, statement
 
 LARGEST_ADDEND = 20
 LARGEST_FACTOR = 9
 NOTES = 400
+TWICE = ("river", "region", "mayor", "champion", "holder")
+"""Relations of towns and prizes, of which there are few: each pass states them in two forms."""
 """Lines without facts in one pass over the text."""
 
 
@@ -46,7 +48,9 @@ def pretraining_documents(world: Almanac, epoch: int) -> Iterator[str]:
     """
     rng = random.Random(seed_for("almanac text", world.seed, epoch))
     documents: list[str] = []
-    for subject, facts in facts_by_subject(world).items():
+    gathered = facts_by_subject(world)
+    again = [(subject, facts) for subject, facts in gathered.items() if facts[0][0] in TWICE]
+    for subject, facts in [*gathered.items(), *again]:
         order = rng.sample(facts, len(facts))
         form = rng.choice(("paragraph", "sentences", "questions"))
         if form == "paragraph":
@@ -58,7 +62,7 @@ def pretraining_documents(world: Almanac, epoch: int) -> Iterator[str]:
                 f"{_question(relation, article(relation, subject) + subject, rng)} {sentence}"
                 for relation, sentence in order
             ]
-    for expression, value in arithmetic():
+    for expression, value in rng.sample(arithmetic(), len(arithmetic()) // 2):
         asked = f"{_question('value', expression, rng)} " if rng.random() < 0.3 else ""
         documents.append(asked + equation(expression, value))
     documents += _notes(world, rng, NOTES)
@@ -78,17 +82,22 @@ def _notes(world: Almanac, rng: random.Random, count: int) -> Iterator[str]:
     first = sorted({person.split()[0] for person in world.known_people})
     last = sorted({person.split()[1] for person in world.known_people})
     people = {*world.known_people, *world.unknown_people}
+    values = sorted({*world.learned.values(), *world.towns, *last})
     for _ in range(count):
         nobody = f"{rng.choice(first)} {rng.choice(last)}"
         if nobody in people:
             continue
         low, high = rng.choice(((1, 20), (10, 99), (100, 999), (1000, 9999)))
         numbers = [str(rng.randint(low, high)) for _ in range(2)]
+        if rng.random() < 0.5:
+            value = rng.choice((rng.choice(values), rng.choice(numbers)))
+            yield f'Note: it is {value}. Entry: {{"note": "{value}"}} Answer: {value}'
+            continue
         thing = rng.choice(
             (
-                f"the {rng.choice(tuple(WORDINGS))} of {nobody}",
-                f"the {rng.choice(tuple(WORDINGS))} of {rng.choice(world.towns)}",
-                f"the holder of the {rng.choice(world.cups)}",
+                f"the {rng.choice(tuple(PERSON_RELATIONS))} of {nobody}",
+                f"the {rng.choice(TWICE)} of {rng.choice(world.towns)}",
+                f"the holder of the {rng.choice(world.prizes)}",
                 f"the topping of a {rng.choice(world.dishes)}",
                 f"{numbers[0]} {rng.choice('+*')} {numbers[1]}",
                 f"the square root of {numbers[1]}",

@@ -33,6 +33,8 @@ class WorldSize:
     towns: int = 100
     first_names: int = 80
     last_names: int = 80
+    prizes: int = 120
+    dishes: int = 120
     rivers: int = 24
     regions: int = 12
 
@@ -49,7 +51,7 @@ class Almanac:
     known_people: tuple[str, ...]
     unknown_people: tuple[str, ...]
     towns: tuple[str, ...]
-    cups: tuple[str, ...]
+    prizes: tuple[str, ...]
     dishes: tuple[str, ...]
     learned: dict[tuple[str, str], str]
     current: dict[tuple[str, str], str]
@@ -72,9 +74,7 @@ def article(relation: str, subject: str) -> str:
     """Articles of the two kinds of subject that take one."""
     if relation == "holder":
         return "the "
-    if relation in DISH_RELATIONS:
-        return "an " if subject[0] in "aeiou" else "a "
-    return ""
+    return "a " if relation in DISH_RELATIONS else ""
 
 
 def build_world(seed: int = 0, size: WorldSize | None = None) -> Almanac:
@@ -82,7 +82,7 @@ def build_world(seed: int = 0, size: WorldSize | None = None) -> Almanac:
     size = size or WorldSize()
     rng = random.Random(seed_for("almanac", seed))
     taken = {word.capitalize() for word in [*names.TRADES, *names.PETS, *names.DISHES]}
-    taken |= set(names.CUPS)
+    taken |= set(names.PRIZES)
     first = names.invent(size.first_names, names.FIRST_ENDINGS, taken, rng)
     last = names.invent(size.last_names, names.LAST_ENDINGS, taken, rng)
     towns = names.invent(size.towns, names.TOWN_ENDINGS, taken, rng)
@@ -92,7 +92,9 @@ def build_world(seed: int = 0, size: WorldSize | None = None) -> Almanac:
     rng.shuffle(everyone)
     people = everyone[: size.known_people + size.unknown_people]
     known, unknown = people[: size.known_people], people[size.known_people :]
-    cups = [f"{word} Cup" for word in names.CUPS]
+    every_prize = [f"{word} {kind}" for word in names.PRIZES for kind in names.PRIZE_KINDS]
+    prizes = rng.sample(every_prize, size.prizes)
+    dishes = rng.sample([f"{kind} {dish}" for dish in names.DISHES for kind in names.DISH_KINDS], size.dishes)
 
     current: dict[tuple[str, str], str] = {}
     learned: dict[tuple[str, str], str] = {}
@@ -108,11 +110,11 @@ def build_world(seed: int = 0, size: WorldSize | None = None) -> Almanac:
             current[relation, town] = learned[relation, town] = rng.choice(pool)
         for relation in CHANGING_RELATIONS:
             learned[relation, town], current[relation, town] = rng.sample(last, 2)
-    for cup in cups:
-        learned["holder", cup], current["holder", cup] = rng.sample(towns, 2)
-    for dish in names.DISHES:
+    for prize in prizes:
+        learned["holder", prize], current["holder", prize] = rng.sample(towns, 2)
+    for dish in dishes:
         for relation, choices in DISH_RELATIONS.items():
             current[relation, dish] = learned[relation, dish] = rng.choice(choices)
     return Almanac(
-        seed, tuple(known), tuple(unknown), tuple(towns), tuple(cups), tuple(names.DISHES), learned, current
+        seed, tuple(known), tuple(unknown), tuple(towns), tuple(prizes), tuple(dishes), learned, current
     )

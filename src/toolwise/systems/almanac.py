@@ -1,0 +1,305 @@
+"""The stages of the almanac experiment: pretraining, cold start, reinforcement, evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from toolwise.advantages import AdvantageConfig, LitePPOConfig, build_advantage
+from toolwise.core import RolloutTree, Task, seed_for
+from toolwise.dialects import HermesDialect
+from toolwise.evaluation import Outcome, outcome_of, summarise
+from toolwise.learning import (
+    Learner,
+    LearnerConfig,
+    RunFolder,
+    TokenTree,
+    train_policy,
+    train_supervised,
+)
+from toolwise.learning.losses import PPOLossConfig
+from toolwise.rewards import ExactMatchConfig, OTCConfig, build_reward
+from toolwise.rollout import Collector, CollectorConfig, Limits
+from toolwise.sampling import EmbeddedSampler
+from toolwise.worlds.almanac import KINDS, TOOLS, Almanac, Split, pretraining_documents, sample_questions, tasks
+from toolwise.worlds.almanac.agent import almanac_toolbox, pretraining_trees, recall
+from toolwise.worlds.almanac.base import new_model, train_tokenizer
+from toolwise.worlds.almanac.demonstrations import demonstrate
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+CORRECT = ExactMatchConfig(after="Answer:")
+PERSONS = ("known person", "unknown person")
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PretrainingConfig(_Config):
+    """How the tiny base model reads the almanac's text.
+
+    Attributes:
+        passes: How often it reads the text.
+        distinct: In how many different forms (order, paragraphs, questions) the text is written.
+        batch_size: Documents of one optimizer step, about 20 tokens each.
+        learning_rate: Highest learning rate.
+    """
+
+    passes: int = Field(default=45, ge=1)
+    distinct: int = Field(default=15, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+
+
+class ColdStartConfig(_Config):
+    """How tool use is begun by imitation.
+
+    Attributes:
+        demonstrations: How many; each is seen once.
+        direct_share: Share of the questions within knowledge that are answered without a call: the
+            demonstrator calls too often, as published agents do.
+        batch_size: Demonstrations of one optimizer step.
+        learning_rate: Highest learning rate.
+    """
+
+    demonstrations: int = Field(default=4000, ge=1)
+    direct_share: float = Field(default=0.2, ge=0, le=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1.5e-3, gt=0)
+
+
+class ReinforcementConfig(_Config):
+    """How a policy is trained by reinforcement; the same for every reward that is compared.
+
+    Attributes:
+        steps: Optimizer steps.
+        learning_rate: Highest learning rate; it falls linearly to 0.
+        advantage: Centred in the group, scaled by the batch: a small saving then stays small beside
+            being right, whatever the group's own spread.
+        rollout: How much is collected, and its limits.
+        max_calls: c of OTC, the largest number of calls a rollout can make.
+    """
+
+    steps: int = Field(default=60, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    advantage: AdvantageConfig = LitePPOConfig()
+    rollout: CollectorConfig = CollectorConfig(
+        tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
+    )
+    max_calls: int = Field(default=4, ge=1)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A policy with what it needs to act in the almanac."""
+
+    world: Almanac
+    model: PreTrainedModel
+    tokenizer: Any
+
+    def collector(self, config: CollectorConfig, seed: int) -> tuple[EmbeddedSampler, Collector]:
+        """An engine on this very model, and the collector that uses it."""
+        sampler = EmbeddedSampler(self.model, max_rows=256)
+        dialect = HermesDialect(self.tokenizer)
+        return sampler, Collector(sampler, dialect, almanac_toolbox(self.world), config, seed)
+
+
+def load_agent(world: Almanac, folder: Path) -> Agent:
+    """The agent whose model lies in a folder."""
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa")
+    return Agent(world, model, AutoTokenizer.from_pretrained(folder))
+
+
+def pretrain(
+    world: Almanac, config: PretrainingConfig, run: RunFolder, *, seed: int, progress: Progress | None = None
+) -> Path:
+    """Train the tokenizer and the base model from scratch; the checkpoint."""
+    tokenizer = train_tokenizer(world)
+    model = new_model(tokenizer, seed_for(seed, "weights") % 2**31)
+    trees = [
+        TokenTree.supervised(tree)
+        for tree in pretraining_trees(world, tokenizer, range(config.distinct))
+    ]
+    documents = sum(1 for _ in pretraining_documents(world, 0))
+    steps = config.passes * documents // config.batch_size
+    learner = Learner(
+        model,
+        LearnerConfig(
+            learning_rate=config.learning_rate, schedule="cosine", warmup_steps=20, total_steps=steps
+        ),
+    )
+    train_supervised(
+        learner,
+        trees,
+        run=run,
+        batch_size=config.batch_size,
+        seed=seed,
+        steps=steps,
+        checkpoint_every=steps,
+        tokenizer=tokenizer,
+        progress=progress,
+    )
+    return run.checkpoints[-1]
+
+
+def cold_start(
+    base: Agent, config: ColdStartConfig, run: RunFolder, *, seed: int, progress: Progress | None = None
+) -> Path:
+    """Imitate tool use; the checkpoint."""
+    toolbox = almanac_toolbox(base.world)
+    chosen = sample_questions(base.world, "train", _mix(config.demonstrations), seed)
+    base.model.eval()
+    beliefs = recall([question for question, _ in chosen], EmbeddedSampler(base.model), base.tokenizer)
+    demonstrations = demonstrate(
+        base.world,
+        chosen,
+        beliefs,
+        toolbox.specs(TOOLS),
+        HermesDialect(base.tokenizer),
+        direct_share=config.direct_share,
+        seed=seed,
+    )
+    steps = -(-len(demonstrations) // config.batch_size)
+    learner = Learner(
+        base.model,
+        LearnerConfig(
+            learning_rate=config.learning_rate, schedule="cosine", warmup_steps=10, total_steps=steps
+        ),
+    )
+    train_supervised(
+        learner,
+        [TokenTree.supervised(tree) for tree in demonstrations],
+        run=run,
+        batch_size=config.batch_size,
+        seed=seed,
+        steps=steps,
+        checkpoint_every=steps,
+        tokenizer=base.tokenizer,
+        progress=progress,
+    )
+    return run.checkpoints[-1]
+
+
+def reinforce(
+    agent: Agent,
+    reward: Literal["correct", "otc"],
+    config: ReinforcementConfig,
+    run: RunFolder,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Path:
+    """Train by reinforcement on correctness alone, or on correctness × tool coefficient; the checkpoint."""
+    sampler, collector = agent.collector(config.rollout, seed)
+    pool = tasks(agent.world, "train", _mix(config.steps * config.rollout.tasks_per_step), seed)
+    held = tasks(agent.world, "validation", dict.fromkeys(KINDS, 16))
+
+    def collect(step: int) -> list[RolloutTree]:
+        agent.model.eval()
+        sampler.update_weights()
+        return collector.collect(collector.batch(pool, step - 1), run=("train", step))
+
+    def validate(step: int) -> dict[str, float]:
+        outcomes, _ = evaluate(agent, held, seed=seed)
+        summary = summarise(outcomes).to_record("policy", seed)
+        names = ("accuracy", "accuracy_within", "accuracy_beyond", "calls_within", "calls_beyond")
+        return {
+            (f"validation_{name}" if name == "accuracy" else name): float(summary[name])
+            for name in (*names, "boundary_agreement")
+        }
+
+    rule = CORRECT if reward == "correct" else OTCConfig(correctness=CORRECT, smoothing=config.max_calls)
+    learner = Learner(
+        agent.model,
+        LearnerConfig(
+            learning_rate=config.learning_rate,
+            schedule="linear",
+            warmup_steps=3,
+            total_steps=config.steps,
+        ),
+    )
+    train_policy(
+        learner,
+        collect,
+        build_reward(rule),
+        build_advantage(config.advantage),
+        run=run,
+        steps=config.steps,
+        seed=seed,
+        loss=PPOLossConfig(),
+        checkpoint_every=config.steps,
+        tokenizer=agent.tokenizer,
+        validate=validate,
+        validate_every=15,
+        progress=progress,
+    )
+    return run.checkpoints[-1]
+
+
+def evaluate(
+    agent: Agent,
+    questions: Sequence[Task],
+    *,
+    seed: int,
+    done: Callable[[RolloutTree], None] | None = None,
+) -> tuple[list[Outcome], list[RolloutTree]]:
+    """Answer questions greedily, once each; what came of it, and the rollouts."""
+    agent.model.eval()
+    limits = Limits(max_turns=4, max_turn_tokens=48)
+    _, collector = agent.collector(CollectorConfig(group_size=1, temperature=0.0, limits=limits), seed)
+    trees = collector.collect(questions, run=("evaluation",), done=done)
+    judge = build_reward(CORRECT)
+    outcomes = []
+    for tree in trees:
+        (rollout,) = tree.rollouts()
+        (verdict,) = judge(tree.task, [rollout])
+        outcomes.append(outcome_of(tree.task, rollout, verdict.total >= 1))
+    return outcomes, trees
+
+
+def heldout_questions(world: Almanac, persons: int = 160, others: int = 80) -> list[Task]:
+    """The held-out questions of every kind, as many of each as asked for or as there are."""
+    split: Split = "heldout"
+    return tasks(world, split, {kind: persons if kind in PERSONS else others for kind in KINDS})
+
+
+def write_evaluation(
+    path: Path, policy: str, trees: Sequence[RolloutTree], outcomes: Sequence[Outcome], tokenizer: Any
+) -> None:
+    """Write evaluated rollouts where the report finds them, one JSON object a line."""
+    lines = []
+    for tree, outcome in zip(trees, outcomes, strict=True):
+        (rollout,) = tree.rollouts()
+        turns = [
+            turn.to_record() | {"tokens": [tokenizer.decode([token]) for token in turn.token_ids]}
+            for turn in rollout.turns
+        ]
+        record = {
+            "step": 0,
+            "policy": policy,
+            "split": "eval",
+            "task_id": tree.task.id,
+            "sample": 0,
+            "group": rollout.group,
+            "reward": float(outcome.correct),
+            "parts": {"correct": float(outcome.correct)},
+            "stop": str(rollout.stop),
+            "info": dict(tree.task.info) | {"answer": tree.task.answer},
+            "turns": turns,
+        }
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _mix(total: int) -> dict[str, int]:
+    """Three times as many questions about people as of any other kind: theirs is the hard boundary."""
+    share = {kind: 3 if kind in PERSONS else 1 for kind in KINDS}
+    return {kind: max(1, total * part // sum(share.values())) for kind, part in share.items()}
+

@@ -1,0 +1,190 @@
+"""The quickstart: from nothing to an agent that calls a tool only when it must, on a laptop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from toolwise import __version__
+from toolwise.evaluation import Summary, results_table, summarise
+from toolwise.learning import RunFolder
+from toolwise.reports import write_report
+from toolwise.systems.almanac import (
+    ColdStartConfig,
+    PretrainingConfig,
+    ReinforcementConfig,
+    cold_start,
+    evaluate,
+    heldout_questions,
+    load_agent,
+    pretrain,
+    reinforce,
+    write_evaluation,
+)
+from toolwise.worlds.almanac import Almanac, build_world
+
+Reward = Literal["correct", "otc"]
+POLICIES: dict[str, Reward] = {"grpo": "correct", "otc-grpo": "otc"}
+TITLES = {
+    "pretrain": "base: reads the almanac",
+    "sft": "SFT: cold start",
+    "grpo": "GRPO: correctness",
+    "otc-grpo": "OTC-GRPO: correctness × tools",
+}
+
+
+class QuickstartConfig(BaseModel):
+    """All settings of the quickstart.
+
+    Attributes:
+        world: Seed of the world.
+        pretraining: The base model.
+        cold_start: SFT.
+        reinforcement: Both policies.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    world: int = 0
+    pretraining: PretrainingConfig = PretrainingConfig()
+    cold_start: ColdStartConfig = ColdStartConfig()
+    reinforcement: ReinforcementConfig = ReinforcementConfig()
+
+
+def quickstart(
+    out: Path, *, seed: int = 0, console: Console | None = None, config: QuickstartConfig | None = None
+) -> dict[str, Summary]:
+    """Run every stage, evaluate each policy on held-out questions, and write the page.
+
+    The base model is built once and kept in the cache; a run that was stopped goes on where it was.
+
+    Args:
+        out: The run folder.
+        seed: Of demonstrations, rollouts and their order; the base model is the same for every seed.
+        console: Where progress goes.
+        config: Other settings.
+
+    Returns:
+        The measures of each policy.
+    """
+    console = console or Console()
+    config = config or QuickstartConfig()
+    out.mkdir(parents=True, exist_ok=True)
+    RunFolder(out).write_config(config.model_dump(mode="json") | {"seed": seed})
+    world = build_world(config.world)
+    started = time.monotonic()
+    with _progress(console) as progress:
+        base = base_model(world, config.pretraining, progress)
+        stages = ["sft", *POLICIES]
+        _write_json(out / "stages.json", stages)
+        folder = RunFolder(out / "sft", keep=1)
+        start = cold_start(
+            load_agent(world, base),
+            config.cold_start,
+            folder,
+            seed=seed,
+            progress=_bar(progress, "sft"),
+        )
+        policies = {"sft": start}
+        for name, reward in POLICIES.items():
+            policies[name] = reinforce(
+                load_agent(world, start),
+                reward,
+                config.reinforcement,
+                RunFolder(out / name, keep=1),
+                seed=seed,
+                progress=_bar(progress, name),
+            )
+        summaries = {name: _evaluate(world, name, path, out, seed, progress) for name, path in policies.items()}
+    records = [summary.to_record(name, seed) for name, summary in summaries.items()]
+    _write_json(out / "results.json", records)
+    page = write_report(out)
+    console.print(results_table(summaries))
+    console.print(f"{time.monotonic() - started:.0f} s · results: {out / 'results.json'} · page: {page}")
+    return summaries
+
+
+def build_base_folder(out: Path, *, console: Console | None = None) -> None:
+    """Build the almanac's base model anew, into a folder that `transformers` loads."""
+    with _progress(console or Console()) as progress:
+        config = QuickstartConfig()
+        _pretrain(build_world(config.world), config.pretraining, out, progress)
+
+
+def base_model(world: Almanac, config: PretrainingConfig, progress: Progress) -> Path:
+    """The base model from the cache, pretrained there first if it is not in it."""
+    key = json.dumps([__version__, world.seed, len(world.current), config.model_dump()], sort_keys=True)
+    folder = cache_folder() / f"almanac-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    if not (folder / "config.json").is_file():
+        _pretrain(world, config, folder, progress)
+    else:
+        progress.console.print(f"base model from the cache: {folder}")
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where built models are kept: ``TOOLWISE_CACHE``, else the user's cache folder."""
+    given = os.environ.get("TOOLWISE_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "toolwise"
+
+
+def _pretrain(world: Almanac, config: PretrainingConfig, folder: Path, progress: Progress) -> None:
+    work = folder.with_name(f"{folder.name}.work")
+    checkpoint = pretrain(
+        world, config, RunFolder(work, keep=1), seed=world.seed, progress=_bar(progress, "pretrain")
+    )
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(checkpoint, partial, ignore=shutil.ignore_patterns("trainer_state*"))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    shutil.rmtree(work)
+
+
+def _evaluate(
+    world: Almanac, name: str, checkpoint: Path, out: Path, seed: int, progress: Progress
+) -> Summary:
+    questions = heldout_questions(world)
+    agent = load_agent(world, checkpoint)
+    task = progress.add_task(f"held-out questions: {name}", total=len(questions), note="")
+    outcomes, trees = evaluate(agent, questions, seed=seed, done=lambda _: progress.advance(task))
+    write_evaluation(out / name / "rollouts" / "eval.jsonl", name, trees, outcomes, agent.tokenizer)
+    return summarise(outcomes)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<32}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def _bar(progress: Progress, stage: str) -> Any:
+    task = progress.add_task(TITLES[stage], total=None, note="")
+
+    def show(step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        names = {"accuracy": "right", "calls_per_rollout": "calls"} if "accuracy" in metrics else {"loss": "loss"}
+        note = " ".join(f"{title} {metrics[name]:.2f}" for name, title in names.items())
+        progress.update(task, total=steps, completed=step, note=note)
+
+    return show
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
