@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -125,10 +126,12 @@ class _Loop:
             if index + 1 == self.limits.max_turns:
                 return StopReason.MAX_TURNS
             observation = await self._observe(turn, session, closed=reason is FinishReason.STOP)
+            if len(context) + len(observation.token_ids) >= self.sampler.context_length:
+                # The results are kept for people to read; the model never saw them, so no tokens are.
+                turns.append(replace(observation, token_ids=(), error=ErrorKind.TRUNCATED))
+                return StopReason.CONTEXT
             turns.append(observation)
             context += observation.token_ids
-            if len(context) >= self.sampler.context_length:
-                return StopReason.CONTEXT
         raise AssertionError("the last turn returns")
 
     async def _sample_turn(

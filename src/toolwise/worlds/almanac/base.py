@@ -96,7 +96,7 @@ def _tokenizer_text(world: Almanac) -> list[str]:
     return text
 
 
-def new_model(tokenizer: PreTrainedTokenizerBase, seed: int = 0, context: int = 256) -> PreTrainedModel:
+def new_model(tokenizer: PreTrainedTokenizerBase, seed: int = 0, context: int = 512) -> PreTrainedModel:
     """A freshly initialised Qwen3-style model of about one million parameters."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
