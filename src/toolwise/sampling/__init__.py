@@ -1,6 +1,11 @@
 """Sampling: token ids in, token ids and log-probabilities out."""
 
+from typing import TYPE_CHECKING
+
 from toolwise.sampling.sampler import FinishReason, Sample, Sampler, SamplingParams
+
+if TYPE_CHECKING:
+    from toolwise.sampling.engine import EmbeddedSampler
 
 __all__ = ["EmbeddedSampler", "FinishReason", "Sample", "Sampler", "SamplingParams"]
 
