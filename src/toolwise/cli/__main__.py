@@ -1,0 +1,5 @@
+"""``python -m toolwise.cli``."""
+
+from toolwise.cli import main
+
+main()

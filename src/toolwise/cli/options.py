@@ -1,0 +1,139 @@
+"""Options that several commands share, and the recipe that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from toolwise.core import ToolwiseError
+
+if TYPE_CHECKING:
+    from toolwise.systems import RLRecipe, SFTRecipe
+
+Format = Literal["own", "gsm8k", "rlla"]
+
+Recipe = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A .yaml file, or the name of a packaged recipe.")
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="RECIPE",
+        help="Dialect, tools, reward and limits: a .yaml file or a packaged name. Default: those the model "
+        "was trained with, where it lies in a run folder; else grpo.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR_OR_HUB_ID", help="Model folder, run folder (its newest checkpoint), or hub id."
+    ),
+]
+Tasks = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Tasks or demonstrations: .jsonl or .parquet.")
+]
+TaskFormat = Annotated[
+    Format | None, typer.Option("--format", help="Format of the file: Toolwise's own, or a published one.")
+]
+Corpus = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Adds the tool 'search' over this corpus (.jsonl or .parquet)."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one key of the recipe; may be repeated."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take only so many rows, from the start of the file.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the run (training.seed).")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Run folder. Default: runs/ and the recipe's name.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the options say.
+
+    Attributes:
+        model: Instead of the recipe's.
+        tasks: File of tasks or demonstrations.
+        format: Its format.
+        corpus: Corpus of the search tool.
+        limit: Take only so many rows.
+        seed: Of the run.
+        overrides: ``key=value``.
+    """
+
+    model: str | None = None
+    tasks: Path | None = None
+    format: Format | None = None
+    corpus: Path | None = None
+    limit: int | None = None
+    seed: int | None = None
+    overrides: list[str] | None = None
+
+    def values(self, recipe: SFTRecipe | RLRecipe) -> dict[str, Any]:
+        """The keys of the recipe that the options set."""
+        data = "demonstrations" if recipe.stage == "sft" else "tasks"
+        values: dict[str, Any] = {}
+        if self.model is not None:
+            values["model"] = {"source": self.model}
+        if self.tasks is not None:
+            values[f"{data}.path"] = str(self.tasks)
+        if self.format is not None:
+            values[f"{data}.format"] = None if self.format == "own" else self.format
+        if self.limit is not None:
+            values[f"{data}.limit"] = self.limit
+        if self.seed is not None:
+            values["training.seed"] = self.seed
+        if self.corpus is not None:
+            others = [tool.model_dump(mode="json") for tool in recipe.tools if tool.type != "search"]
+            values["tools"] = [*others, {"type": "search", "corpus": str(self.corpus)}]
+        return values
+
+
+def training_recipe(
+    source: str, given: Given, stage: Literal["sft", "rl"] | None = None
+) -> SFTRecipe | RLRecipe:
+    """The recipe with what the options say.
+
+    Raises:
+        ToolwiseError: It cannot be used, or is one of another stage.
+    """
+    from toolwise.systems import load_recipe
+
+    # The keys of the options depend on the stage, and the tools that stay on the recipe.
+    plain = load_recipe(source)
+    if stage is not None and plain.stage != stage:
+        raise ToolwiseError(
+            f"is one of stage {plain.stage}",
+            where=f"recipe '{source}'",
+            mend=f"use: toolwise train {plain.stage} {source}",
+        )
+    return load_recipe(source, given.overrides or (), given.values(plain))
+
+
+def model_recipe(config: str | None, given: Given) -> RLRecipe:
+    """How to roll out a model: by `config`, else as its own run did, else by ``grpo``.
+
+    Raises:
+        ToolwiseError: It cannot be used, or is one of supervised training.
+    """
+    from toolwise.systems import RLRecipe, load_recipe, recipe_of_run
+
+    recipe: SFTRecipe | RLRecipe | None = None
+    if config is None and given.model is not None:
+        recipe = recipe_of_run(Path(given.model), given.overrides or (), given.values)
+    if recipe is None:
+        source = config or "grpo"
+        plain = load_recipe(source)
+        recipe = load_recipe(source, given.overrides or (), given.values(plain))
+    if not isinstance(recipe, RLRecipe):
+        raise ToolwiseError(
+            "is one of stage sft", where=f"recipe '{config}'", mend="give one of stage rl, for instance grpo"
+        )
+    return recipe

@@ -1,0 +1,92 @@
+"""``toolwise train sft`` and ``toolwise train rl``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolwise.cli import options
+from toolwise.core import ToolwiseError
+
+if TYPE_CHECKING:
+    from toolwise.systems import RLRecipe, SFTRecipe
+
+
+def train_sft(
+    recipe: options.Recipe = "sft",
+    model: options.Model = None,
+    tasks: options.Tasks = None,
+    format: options.TaskFormat = None,
+    corpus: options.Corpus = None,
+    limit: options.Limit = None,
+    out: options.Out = None,
+    seed: options.Seed = None,
+    set_: options.Set = None,
+) -> None:
+    """Imitate demonstrations. Run the same command again to go on after a stop.
+
+    Example: toolwise train sft sft --model Qwen/Qwen3-0.6B --tasks demos.jsonl --out runs/cold
+    """
+    from toolwise.systems import SFTRecipe
+    from toolwise.systems import train_sft as run
+
+    given = options.Given(model, tasks, format, corpus, limit, seed, set_)
+    chosen = options.training_recipe(recipe, given, "sft")
+    assert isinstance(chosen, SFTRecipe)
+    _train("sft", run, chosen, out, "toolwise train rl grpo --model {} --tasks FILE")
+
+
+def train_rl(
+    recipe: options.Recipe = "grpo",
+    model: options.Model = None,
+    tasks: options.Tasks = None,
+    format: options.TaskFormat = None,
+    corpus: options.Corpus = None,
+    limit: options.Limit = None,
+    out: options.Out = None,
+    seed: options.Seed = None,
+    set_: options.Set = None,
+) -> None:
+    """Learn from rewarded rollouts. Run the same command again to go on after a stop.
+
+    Example: toolwise train rl otc-grpo --model runs/cold --tasks train.jsonl --set learner.learning_rate=1e-5
+    """
+    from toolwise.systems import RLRecipe
+    from toolwise.systems import train_rl as run
+
+    given = options.Given(model, tasks, format, corpus, limit, seed, set_)
+    chosen = options.training_recipe(recipe, given, "rl")
+    assert isinstance(chosen, RLRecipe)
+    _train("rl", run, chosen, out, "toolwise evaluate --model {} --tasks FILE")
+
+
+def _train(
+    what: str,
+    run: Callable[..., Mapping[str, float]],
+    recipe: SFTRecipe | RLRecipe,
+    out: Path | None,
+    then: str,
+) -> None:
+    from rich.console import Console
+
+    from toolwise.cli.progress import progress
+    from toolwise.reports import write_report
+
+    folder = out or Path("runs") / recipe.system
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    with progress(console, what) as report:
+        metrics = run(recipe, folder, progress=report, say=say)
+    if not metrics:
+        say(f"nothing left to do: the run in {folder} is finished")
+    try:
+        say(f"report: {write_report(folder)}")
+    except ToolwiseError as error:
+        # The training is done and safe; a page that cannot be written must not hide that.
+        say(f"no report: {error}")
+    say(f"checkpoints: {folder / 'checkpoints'}")
+    say(f"next: {then.format(folder)}")

@@ -1,0 +1,173 @@
+"""Evaluation of a model: greedy rollouts, judged, measured and written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError
+from toolwise.evaluation import Outcome, Summary, outcome_of, summarise
+from toolwise.learning import Experience, rollout_records
+from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
+from toolwise.rollout import Collector
+from toolwise.sampling import SamplingParams
+from toolwise.systems.material import split_tasks, task_texts
+from toolwise.systems.policy import Policy, Say, fitting_tasks, load_policy
+from toolwise.systems.recipe import HeldOut, RLRecipe
+
+Done = Callable[[int, int], None]
+"""Called with the number of finished tasks and of all tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        summary: The measures.
+        outcomes: One for each task.
+        rewards: Mean of the reward's total and of each of its parts.
+        results: The file with the record.
+        rollouts: The file with all rollouts.
+    """
+
+    summary: Summary
+    outcomes: tuple[Outcome, ...]
+    rewards: Mapping[str, float]
+    results: Path
+    rollouts: Path
+
+
+def solved(task: Task, reward: Reward, function: RewardFunction) -> bool:
+    """Whether a rollout is right: its part ``correct`` says so; else its total reaches 1.
+
+    Under ToolRL's reward a turn is right if it scores as well as the reference turn itself does.
+    """
+    if "correct" in reward.parts:
+        return reward.parts["correct"] >= 1.0
+    if isinstance(function, ToolRLReward):
+        perfect = toolrl_score(str(task.answer), str(task.answer), function.settings)
+        return reward.parts["format"] > 0 and reward.parts["correctness"] >= perfect.correctness
+    return reward.total >= 1.0
+
+
+def greedy_metrics(collector: Collector, tasks: Sequence[Task], reward: RewardConfig) -> dict[str, float]:
+    """Validation of the present policy: one greedy rollout a task.
+
+    Returns:
+        ``reward``, ``accuracy`` and ``calls``, means over the tasks.
+    """
+    trees, rewards, function = _play(collector, tasks, reward, None)
+    right = [solved(task, found, function) for task, found in zip(tasks, rewards, strict=True)]
+    return {
+        "reward": float(np.mean([found.total for found in rewards])),
+        "accuracy": float(np.mean(right)),
+        "calls": float(np.mean([tree.rollouts()[0].calls for tree in trees])),
+    }
+
+
+def evaluate_model(
+    recipe: RLRecipe, out: Path, name: str, *, done: Done | None = None, say: Say = print
+) -> Evaluation:
+    """Measure a model on tasks; write ``results.json`` and ``rollouts/NAME.jsonl``.
+
+    A record of the same policy and seed in ``results.json`` is replaced, others stay.
+
+    Args:
+        recipe: Model, tasks, dialect, tools, reward and limits; what concerns training is not looked at.
+        out: The folder to write to.
+        name: Name of the policy in the results.
+        done: Hears of finished tasks.
+        say: Hears what the user should know.
+
+    Raises:
+        ToolwiseError: The model or the tasks cannot be used, or the folder cannot be written.
+    """
+    tasks, _ = split_tasks(recipe.tasks, HeldOut())
+    policy: Policy = load_policy(recipe, lambda: task_texts(tasks))
+    tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
+    collector = policy.collector(recipe.rollout, recipe.training.seed)
+    trees, rewards, function = _play(collector, tasks, recipe.reward, done)
+    outcomes = tuple(
+        outcome_of(task, tree.rollouts()[0], solved(task, reward, function))
+        for task, tree, reward in zip(tasks, trees, rewards, strict=True)
+    )
+    summary = summarise(outcomes)
+    means = {"reward": float(np.mean([reward.total for reward in rewards]))}
+    for part in sorted({part for reward in rewards for part in reward.parts}):
+        means[part] = float(np.mean([reward.parts.get(part, 0.0) for reward in rewards]))
+    results, rollouts = out / "results.json", out / "rollouts" / f"{name}.jsonl"
+    try:
+        rollouts.parent.mkdir(parents=True, exist_ok=True)
+        records = _records(trees, rewards, outcomes, policy, name)
+        rollouts.write_text(
+            "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        _write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
+    except OSError as error:
+        raise ToolwiseError(
+            f"the results cannot be written: {error.strerror}", where=str(out), mend="check disk and rights"
+        ) from error
+    return Evaluation(summary, outcomes, means, results, rollouts)
+
+
+def _play(
+    collector: Collector, tasks: Sequence[Task], reward: RewardConfig, done: Done | None
+) -> tuple[list[RolloutTree], list[Reward], RewardFunction]:
+    # A function of its own: what the training's reward remembers is not touched by validation.
+    function = build_reward(reward)
+    finished = 0
+
+    def count(tree: RolloutTree) -> None:
+        nonlocal finished
+        finished += 1
+        if done is not None:
+            done(finished, len(tasks))
+
+    trees = collector.collect(
+        tasks, run=("evaluate",), samples=1, params=SamplingParams(temperature=0.0), done=count
+    )
+    rewards = [function(tree.task, tree.rollouts())[0] for tree in trees]
+    return trees, rewards, function
+
+
+def _records(
+    trees: Sequence[RolloutTree],
+    rewards: Sequence[Reward],
+    outcomes: Sequence[Outcome],
+    policy: Policy,
+    name: str,
+) -> list[dict[str, Any]]:
+    rollouts = tuple(tuple(tree.rollouts()) for tree in trees)
+    flat = tuple((np.zeros(len(tree[0].token_ids)),) for tree in rollouts)
+    experience = Experience(tuple(trees), rollouts, tuple((reward,) for reward in rewards), flat)
+    records = rollout_records(
+        0, experience, trees=len(trees), decode=lambda token: str(policy.tokenizer.decode([token]))
+    )
+    return [
+        record | {"policy": name, "split": "heldout", "correct": float(outcome.correct)}
+        for record, outcome in zip(records, outcomes, strict=True)
+    ]
+
+
+def _write_result(path: Path, record: dict[str, Any]) -> None:
+    earlier: list[Any] = []
+    if path.is_file():
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            same = ("policy", "seed")
+            earlier = [old for old in earlier if any(old[key] != record[key] for key in same)]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ToolwiseError(
+                "is there already and is no list of results", where=str(path), mend="choose another --out"
+            ) from error
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
+    unfinished.replace(path)

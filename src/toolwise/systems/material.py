@@ -1,0 +1,90 @@
+"""Tasks and demonstrations of a recipe, split into what is trained on and what is kept back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from toolwise.core import RolloutTree, Task, ToolwiseError, seed_for
+from toolwise.data import Demonstration, TaskFormat, read_demonstrations, read_tasks
+from toolwise.rollout import demonstration_trees
+from toolwise.systems.fresh import conversation_texts
+from toolwise.systems.policy import Policy
+from toolwise.systems.recipe import DataFile, HeldOut
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Named)
+
+
+def split_tasks(data: DataFile, held_out: HeldOut) -> tuple[list[Task], list[Task]]:
+    """Training and validation tasks.
+
+    Raises:
+        ToolwiseError: No file is given, or a file cannot be used.
+    """
+    return _split(read_tasks, data, held_out, "tasks")
+
+
+def split_demonstrations(
+    data: DataFile, held_out: HeldOut
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """Training and validation demonstrations; errors as in `split_tasks`."""
+    return _split(read_demonstrations, data, held_out, "demonstrations")
+
+
+def demonstration_material(policy: Policy, demonstrations: Sequence[Demonstration]) -> list[RolloutTree]:
+    """The trees of all demonstrations.
+
+    Raises:
+        ToolwiseError: One cannot be rendered; names it.
+    """
+    trees = []
+    for demonstration in demonstrations:
+        try:
+            specs = policy.toolbox.specs(demonstration.tools)
+            trees += demonstration_trees(demonstration.id, demonstration.messages, specs, policy.dialect)
+        except ToolwiseError as error:
+            where = f"demonstration '{demonstration.id}'"
+            raise ToolwiseError(error.problem, where=error.where or where, mend=error.mend) from error
+    return trees
+
+
+def task_texts(tasks: Sequence[Task]) -> Iterator[str]:
+    """The texts that a tokenizer for these tasks should know."""
+    for task in tasks:
+        yield from conversation_texts(task.prompt, task.tools, task.answer)
+
+
+def demonstration_texts(demonstrations: Sequence[Demonstration]) -> Iterator[str]:
+    """The texts that a tokenizer for these demonstrations should know."""
+    for demonstration in demonstrations:
+        yield from conversation_texts(demonstration.messages, demonstration.tools)
+
+
+def _split(
+    read: Callable[[Path, TaskFormat | None], list[Item]], data: DataFile, held_out: HeldOut, key: str
+) -> tuple[list[Item], list[Item]]:
+    if data.path is None:
+        raise ToolwiseError(
+            "no file is given", where=f"{key}.path", mend=f"add --tasks FILE (or --set {key}.path=FILE)"
+        )
+    items = read(data.path, data.format)[: data.limit]
+    if held_out.path is not None:
+        return items, read(held_out.path, data.format)[: held_out.limit]
+    count = round(held_out.share * len(items))
+    if held_out.share and not count:
+        raise ToolwiseError(
+            f"a share of {held_out.share} of {len(items)} rows is less than one row",
+            where="validation.share",
+            mend="raise it, or set it to 0",
+        )
+    order = sorted(items, key=lambda item: seed_for("validation", item.id))
+    kept_back = {item.id for item in order[:count]}
+    validation = [item for item in items if item.id in kept_back][: held_out.limit]
+    return [item for item in items if item.id not in kept_back], validation

@@ -1,0 +1,120 @@
+"""Loading a causal language model: from a folder, from the newest checkpoint of a run, or from the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from toolwise.core import ToolwiseError
+from toolwise.learning import list_checkpoints
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+def load_model(source: str) -> tuple[Any, Any]:
+    """Model and tokenizer, in float32 on the accelerator if there is one; code from the hub is never run.
+
+    Args:
+        source: A model folder, a run folder (its newest checkpoint is taken), or a hub id.
+
+    Returns:
+        A Hugging Face causal language model and its tokenizer.
+
+    Raises:
+        ToolwiseError: Says what is missing and what to do.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = resolve_model(source)
+    local = Path(place).is_dir()
+    where = f"model '{place}'"
+    options = {"trust_remote_code": False, "local_files_only": local}
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _unloadable("tokenizer", where, local, error) from error
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                place, attn_implementation="sdpa", dtype=torch.float32, output_loading_info=True, **options
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            raise _unloadable("model", where, local, error) from error
+    if missing := sorted(report["missing_keys"]):
+        raise ToolwiseError(
+            f"the weights lack {len(missing)} tensors, for instance {missing[0]}",
+            where=where,
+            mend="get the model's files again; missing weights would be random numbers",
+        )
+    size = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > size:
+        raise ToolwiseError(
+            f"the tokenizer has {len(tokenizer)} tokens and the model only {size}",
+            where=where,
+            mend="put the tokenizer that belongs to the model into its folder",
+        )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def resolve_model(source: str) -> str:
+    """The folder to load, where `source` is one or a run folder; else the hub id, as it is.
+
+    Raises:
+        ToolwiseError: It is neither a folder of a model or a run, nor written like a hub id.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return str(path)
+        if checkpoints := list_checkpoints(path / "checkpoints"):
+            return str(checkpoints[-1])
+        raise ToolwiseError(
+            "the folder holds no model: config.json is missing",
+            where=f"model '{source}'",
+            mend="give the folder of a Hugging Face model, a checkpoint, or a run folder with checkpoints",
+        )
+    if path.is_file():
+        raise ToolwiseError("is a file", where=f"model '{source}'", mend="give the folder it lies in")
+    if not _HUB_ID.fullmatch(source) or source.startswith(("./", "../", "~", "/")):
+        raise ToolwiseError("there is no such folder", where=f"model '{source}'", mend="check the path")
+    return source
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' own bars and notes; what matters is raised as an error."""
+    import warnings
+
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _unloadable(part: str, where: str, local: bool, error: Exception) -> ToolwiseError:
+    reason = " ".join(str(error).split())[:300]
+    if "remote" in reason.lower() and "code" in reason.lower():
+        mend = "choose a model that transformers knows; code that comes with a model is never run"
+        return ToolwiseError(f"the {part} needs code of its own: {reason}", where=where, mend=mend)
+    if not local:
+        return ToolwiseError(
+            f"there is no folder of this name, and the hub could not give its {part}: {reason}",
+            where=where,
+            mend="give the path of a model folder, or check the id and the network",
+        )
+    mend = "are all its files there (config.json, weights, tokenizer.json)?"
+    return ToolwiseError(f"the {part} cannot be loaded: {reason}", where=where, mend=mend)

@@ -1,0 +1,170 @@
+"""Policy: the model of a run with all it needs to speak and to act."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolwise.core import RolloutTree, Task, ToolwiseError
+from toolwise.dialects import Dialect, build_dialect
+from toolwise.rollout import Collector, CollectorConfig
+from toolwise.sampling.engine import EmbeddedSampler, context_length
+from toolwise.systems.fresh import fresh_model
+from toolwise.systems.models import load_model, quiet
+from toolwise.systems.recipe import DataFile, Recipe
+from toolwise.tools import Toolbox, build_toolbox
+
+_NAMED = 10
+
+Say = Callable[[str], None]
+"""Takes one line for the user."""
+
+
+@dataclass(slots=True)
+class Policy:
+    """A model that can be rolled out.
+
+    Attributes:
+        model: The causal language model.
+        tokenizer: Its tokenizer.
+        dialect: How it writes turns.
+        toolbox: What it may call.
+        context: Most tokens it sees at once.
+    """
+
+    model: Any
+    tokenizer: Any
+    dialect: Dialect
+    toolbox: Toolbox
+    context: int
+
+    def sampler(self) -> EmbeddedSampler:
+        """An engine on these very weights."""
+        return EmbeddedSampler(self.model, decode=lambda ids: str(self.tokenizer.decode(list(ids))))
+
+    def collector(self, config: CollectorConfig, seed: int) -> Collector:
+        """What plays out tasks with this policy."""
+        return Collector(self.sampler(), self.dialect, self.toolbox, config, seed)
+
+
+def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path | None = None) -> Policy:
+    """The policy that a recipe starts from.
+
+    Args:
+        recipe: Says where it comes from.
+        texts: Gives what the tokenizer of a fresh model is trained on.
+        base: Where a fresh model is kept, and taken from when the run goes on; None keeps none.
+
+    Raises:
+        ToolwiseError: There is no model, or it cannot be loaded, or its template is of no use.
+    """
+    config = recipe.model
+    if config.init is not None:
+        if base is not None and (base / "config.json").is_file():
+            model, tokenizer = load_model(str(base))
+        else:
+            model, tokenizer = fresh_model(config.init, texts(), recipe.training.seed)
+            if base is not None:
+                _keep(base, model, tokenizer)
+    elif config.source is not None:
+        model, tokenizer = load_model(config.source)
+    else:
+        raise ToolwiseError(
+            "no model is given",
+            where="model.source",
+            mend="add --model FOLDER_OR_HUB_ID, or --set model.init.layers=4 for a tiny one from scratch",
+        )
+    model.eval()
+    toolbox = build_toolbox(recipe.tools)
+    return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context_length(model))
+
+
+def fitting_tasks(policy: Policy, tasks: Sequence[Task], data: DataFile, room: int, say: Say) -> list[Task]:
+    """The tasks whose prompts leave the policy room to write; tools they name must be there.
+
+    Args:
+        policy: Renders the prompts.
+        tasks: All tasks.
+        data: Says whether those that do not fit are refused or left out.
+        room: Tokens that a turn may take; where less is left, only a line says so.
+        say: Hears which tasks are left out, or short of room.
+
+    Raises:
+        ToolwiseError: A tool is missing, or prompts do not fit; counts and names them.
+    """
+    try:
+        policy.toolbox.check(tasks)
+    except ToolwiseError as error:
+        mend = f"{error.mend}; add others under 'tools', for instance --corpus FILE for search"
+        raise ToolwiseError(error.problem, where=error.where, mend=mend) from error
+    lengths = {
+        task.id: len(policy.dialect.render_prompt(task.prompt, policy.toolbox.specs(task.tools)))
+        for task in tasks
+    }
+    tight = [name for name, length in lengths.items() if policy.context - room < length < policy.context]
+    if tight:
+        say(
+            f"{len(tight)} of {len(tasks)} prompts leave less than {room} tokens for a turn: {_listed(tight)}"
+        )
+    return _fitting([(task.id, lengths[task.id] + 1, task) for task in tasks], policy, data, "prompts", say)
+
+
+def fitting_trees(
+    policy: Policy, trees: Sequence[RolloutTree], data: DataFile, say: Say
+) -> list[RolloutTree]:
+    """The demonstrations that the context holds whole.
+
+    Raises:
+        ToolwiseError: Some do not fit and are not to be left out; counts and names them.
+    """
+    sized = [(tree.task.id, sum(len(turn.token_ids) for turn in tree.turns), tree) for tree in trees]
+    return _fitting(sized, policy, data, "demonstrations", say)
+
+
+def _fitting(
+    sized: Sequence[tuple[str, int, Any]], policy: Policy, data: DataFile, what: str, say: Say
+) -> list[Any]:
+    long = [(name, length) for name, length, _ in sized if length > policy.context]
+    if not long:
+        return [item for _, _, item in sized]
+    longest = max(length for _, length in long)
+    problem = (
+        f"{len(long)} of {len(sized)} {what} do not fit into the context of {policy.context} tokens "
+        f"(the longest needs {longest}): {_listed([name for name, _ in long])}"
+    )
+    kept = [item for _, length, item in sized if length <= policy.context]
+    if data.too_long == "refuse" or not kept:
+        raise ToolwiseError(
+            problem,
+            where=str(data.path or ""),
+            mend="shorten them, take a model with a longer context, or leave them out with too_long: skip",
+        )
+    say(f"left out: {problem}")
+    return kept
+
+
+def _listed(names: Sequence[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    more = f" … and {len(unique) - _NAMED} more" if len(unique) > _NAMED else ""
+    return ", ".join(unique[:_NAMED]) + more
+
+
+def _keep(base: Path, model: Any, tokenizer: Any) -> None:
+    """Write the fresh model so that it is there whole or not at all."""
+    partial = base.with_name(f".{base.name}.partial")
+    try:
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with quiet():
+            model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+        os.replace(partial, base)
+    except OSError as error:
+        raise ToolwiseError(
+            f"the fresh model cannot be written: {error}", where=str(base), mend="check disk and rights"
+        ) from error

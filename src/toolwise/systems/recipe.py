@@ -1,0 +1,237 @@
+"""Recipe: all that a training run is, as one small typed file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from toolwise.advantages import AdvantageConfig, GRPOConfig
+from toolwise.data import TaskFormat
+from toolwise.dialects import DialectConfig, HermesConfig
+from toolwise.learning import LearnerConfig, SinkName, SupervisedLossConfig
+from toolwise.learning.losses import PolicyLossConfig, PPOLossConfig
+from toolwise.rewards import ExactMatchConfig, RewardConfig
+from toolwise.rollout import CollectorConfig
+from toolwise.tools import ToolConfig
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FreshModel(_Config):
+    """A tiny Qwen3-style model from scratch, its tokenizer trained on the run's own data.
+
+    Attributes:
+        hidden_size: Width, a multiple of `heads`.
+        layers: Number of layers.
+        heads: Attention heads.
+        vocabulary: Upper bound of the tokenizer's size; 256 bytes are always in it.
+        context: Longest sequence, in tokens.
+        tags: Texts that are one token each, such as the tags of a dialect.
+    """
+
+    hidden_size: int = Field(default=128, ge=16)
+    layers: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1)
+    vocabulary: int = Field(default=4096, ge=300)
+    context: int = Field(default=2048, ge=16)
+    tags: tuple[str, ...] = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+
+    @model_validator(mode="after")
+    def _check(self) -> FreshModel:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of 2 x heads ({2 * self.heads})")
+        return self
+
+
+class ModelConfig(_Config):
+    """Where the policy comes from: one of the two.
+
+    Attributes:
+        source: A folder with a Hugging Face causal language model, a run folder (its newest checkpoint is
+            taken), or the id of a model on the hub.
+        init: A tiny model from scratch instead.
+    """
+
+    source: str | None = Field(default=None, min_length=1)
+    init: FreshModel | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.source is not None and self.init is not None:
+            raise ValueError("give either 'source' or 'init', not both")
+        return self
+
+
+class DataFile(_Config):
+    """A file of tasks or demonstrations.
+
+    Attributes:
+        path: ``.jsonl`` or ``.parquet``, seen from the folder in which the command runs.
+        format: A published format instead of Toolwise's own.
+        limit: Take only so many rows, from the start of the file.
+        too_long: What to do with rows that do not fit into the model's context: refuse the run, or leave
+            them out; both say which ones.
+    """
+
+    path: Path | None = None
+    format: TaskFormat | None = None
+    limit: int | None = Field(default=None, ge=1)
+    too_long: Literal["refuse", "skip"] = "refuse"
+
+
+class HeldOut(_Config):
+    """What is kept back to validate on: nothing by default; a file, or a share of the training rows.
+
+    Attributes:
+        path: A file in the format of the training rows.
+        share: Share of the training rows that is kept back, in [0, 0.5]; ids decide which.
+        limit: Validate on at most so many rows.
+    """
+
+    path: Path | None = None
+    share: float = Field(default=0.0, ge=0, le=0.5)
+    limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> HeldOut:
+        if self.path is not None and self.share:
+            raise ValueError("give either 'path' or 'share', not both")
+        return self
+
+
+class LearnerSettings(LearnerConfig):
+    """See `LearnerConfig`; ``total_steps`` follows from the length of the run.
+
+    Attributes:
+        warmup_share: Length of the warm-up as a share of the run, instead of ``warmup_steps``.
+    """
+
+    warmup_share: float | None = Field(default=None, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> LearnerSettings:
+        if self.warmup_share is not None and self.warmup_steps:
+            raise ValueError("give either 'warmup_steps' or 'warmup_share', not both")
+        return self
+
+    def settled(self, steps: int) -> LearnerConfig:
+        """The learner's configuration for a run of so many optimizer steps."""
+        values = self.model_dump(exclude={"warmup_share"})
+        values["total_steps"] = self.total_steps or steps
+        if self.warmup_share is not None:
+            values["warmup_steps"] = round(self.warmup_share * steps)
+        return LearnerConfig(**values)
+
+
+class SFTTraining(_Config):
+    """Length and rhythm of supervised training.
+
+    Attributes:
+        epochs: Passes over the demonstrations; either this or `steps`. Without either: 3 epochs.
+        steps: Optimizer steps.
+        batch_size: Demonstrations of one optimizer step.
+        seed: Decides the fresh weights and the order.
+        checkpoint_every: Steps from one checkpoint (and validation) to the next.
+    """
+
+    epochs: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    seed: int = Field(default=0, ge=0)
+    checkpoint_every: int = Field(default=100, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> SFTTraining:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give either 'epochs' or 'steps', not both")
+        return self
+
+
+class RLTraining(_Config):
+    """Length and rhythm of reinforcement learning.
+
+    Attributes:
+        steps: Rounds of collecting and learning.
+        epochs: Passes over the rollouts of a step.
+        mini_batches: Optimizer steps of one pass.
+        seed: Decides the order of the tasks, what is sampled, and the mini-batches.
+        checkpoint_every: Steps from one checkpoint to the next.
+        validate_every: Steps from one validation (greedy, one rollout a task) to the next.
+        written_trees: Groups of each step that are written to ``rollouts/``.
+    """
+
+    steps: int = Field(default=100, ge=1)
+    epochs: int = Field(default=1, ge=1)
+    mini_batches: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0)
+    checkpoint_every: int = Field(default=25, ge=1)
+    validate_every: int = Field(default=25, ge=1)
+    written_trees: int = Field(default=2, ge=0)
+
+
+class _Recipe(_Config):
+    """What both stages have.
+
+    Attributes:
+        system: Name of the system.
+        model: The policy to start from.
+        dialect: How turns are written.
+        tools: What may be called.
+        validation: What is kept back.
+        learner: How weights are updated.
+        sinks: Where metrics go besides ``metrics.jsonl``.
+    """
+
+    system: str = Field(default="own", min_length=1)
+    model: ModelConfig = ModelConfig()
+    dialect: DialectConfig = HermesConfig()
+    tools: tuple[ToolConfig, ...] = ()
+    validation: HeldOut = HeldOut()
+    learner: LearnerSettings = LearnerSettings()
+    sinks: tuple[SinkName, ...] = ()
+
+
+class SFTRecipe(_Recipe):
+    """Supervised fine-tuning on demonstrations.
+
+    Attributes:
+        stage: ``sft``.
+        demonstrations: What is imitated.
+        loss: Weighted negative log-likelihood.
+        training: Length and rhythm.
+    """
+
+    stage: Literal["sft"] = "sft"
+    demonstrations: DataFile = DataFile()
+    loss: SupervisedLossConfig = SupervisedLossConfig()
+    training: SFTTraining = SFTTraining()
+
+
+class RLRecipe(_Recipe):
+    """Reinforcement learning on tasks.
+
+    Attributes:
+        stage: ``rl``.
+        tasks: What is tried.
+        rollout: How much is collected in a step, how it is sampled and what ends a rollout.
+        reward: What a rollout is worth.
+        advantage: From rewards to the pull on each token.
+        loss: Policy loss; a KL coefficient above 0 keeps a frozen copy of the first policy as reference.
+        training: Length and rhythm.
+    """
+
+    stage: Literal["rl"] = "rl"
+    tasks: DataFile = DataFile()
+    rollout: CollectorConfig = CollectorConfig()
+    reward: RewardConfig = ExactMatchConfig()
+    advantage: AdvantageConfig = GRPOConfig()
+    loss: PolicyLossConfig = PPOLossConfig()
+    training: RLTraining = RLTraining()
+
+
+Recipe = SFTRecipe | RLRecipe
+"""A training run; ``stage`` chooses."""

@@ -1,0 +1,160 @@
+"""The two training commands: everything of a recipe wired together."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from toolwise.advantages import build_advantage
+from toolwise.core import RolloutTree, ToolwiseError
+from toolwise.learning import Learner, RunFolder, TokenTree, open_sink, train_policy, train_supervised
+from toolwise.learning.loops import Progress
+from toolwise.rewards import build_reward
+from toolwise.systems.evaluating import greedy_metrics
+from toolwise.systems.material import (
+    demonstration_material,
+    demonstration_texts,
+    split_demonstrations,
+    split_tasks,
+    task_texts,
+)
+from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, load_policy
+from toolwise.systems.recipe import Recipe, RLRecipe, SFTRecipe
+
+EPOCHS = 3
+"""Length of supervised training where a recipe states none."""
+
+
+def train_sft(
+    recipe: SFTRecipe, out: Path, *, progress: Progress | None = None, say: Say = print
+) -> dict[str, float]:
+    """Imitate demonstrations; the same call goes on where the run in `out` stopped.
+
+    Args:
+        recipe: What to do.
+        out: The run folder.
+        progress: Hears of each step.
+        say: Hears what the user should know before it begins.
+
+    Returns:
+        Metrics of the last step; empty if nothing was left to do.
+
+    Raises:
+        Interrupted: Ctrl-C; the finished steps are in a checkpoint.
+        ToolwiseError: The recipe, the model or the data cannot be used, or the disk is full.
+    """
+    training, held_out = split_demonstrations(recipe.demonstrations, recipe.validation)
+    policy = load_policy(recipe, lambda: demonstration_texts(training), out / "base")
+    data = recipe.demonstrations
+    trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
+    validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
+    settings = recipe.training
+    steps = settings.steps
+    if steps is None:
+        epochs = EPOCHS if settings.epochs is None else settings.epochs
+        steps = math.ceil(epochs * math.ceil(len(trees) / settings.batch_size))
+    learner = Learner(policy.model, recipe.learner.settled(steps))
+    run = _open(recipe, out)
+    say(_opening(policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps"))
+    try:
+        return train_supervised(
+            learner,
+            [TokenTree.supervised(tree) for tree in trees],
+            run=run,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            steps=steps,
+            loss=recipe.loss,
+            validation=[TokenTree.supervised(tree) for tree in validation],
+            checkpoint_every=settings.checkpoint_every,
+            tokenizer=policy.tokenizer,
+            progress=progress,
+        )
+    finally:
+        run.close()
+
+
+def train_rl(
+    recipe: RLRecipe, out: Path, *, progress: Progress | None = None, say: Say = print
+) -> dict[str, float]:
+    """Learn from rewarded rollouts; the same call goes on where the run in `out` stopped.
+
+    Args, returned metrics and errors are those of `train_sft`.
+    """
+    training, held_out = split_tasks(recipe.tasks, recipe.validation)
+    policy = load_policy(recipe, lambda: task_texts(training), out / "base")
+    room = recipe.rollout.limits.max_turn_tokens
+    tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
+    validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
+    settings = recipe.training
+    updates = settings.steps * settings.epochs * settings.mini_batches
+    learner = Learner(policy.model, recipe.learner.settled(updates))
+    reference = None
+    if recipe.loss.kl.coefficient > 0:
+        reference = copy.deepcopy(policy.model).requires_grad_(False)
+    run = _open(recipe, out)
+    groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
+    say(_opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps"))
+    collector = policy.collector(recipe.rollout, settings.seed)
+
+    def take_weights() -> None:
+        policy.model.eval()
+        collector.sampler.update_weights()  # type: ignore[attr-defined]
+
+    def collect(step: int) -> list[RolloutTree]:
+        take_weights()
+        return collector.collect(collector.batch(tasks, step), run=("train", step))
+
+    def validate(finished: int) -> Mapping[str, float]:
+        take_weights()
+        found = greedy_metrics(collector, validation, recipe.reward)
+        return {f"validation_{name}": value for name, value in found.items()}
+
+    try:
+        return train_policy(
+            learner,
+            collect,
+            build_reward(recipe.reward),
+            build_advantage(recipe.advantage),
+            run=run,
+            steps=settings.steps,
+            seed=settings.seed,
+            loss=recipe.loss,
+            temperature=recipe.rollout.temperature,
+            reference=reference,
+            epochs=settings.epochs,
+            mini_batches=settings.mini_batches,
+            checkpoint_every=settings.checkpoint_every,
+            written_trees=settings.written_trees,
+            tokenizer=policy.tokenizer,
+            validate=validate if validation else None,
+            validate_every=settings.validate_every,
+            progress=progress,
+        )
+    finally:
+        run.close()
+
+
+def _open(recipe: Recipe, out: Path) -> RunFolder:
+    try:
+        run = RunFolder(out, sinks=[open_sink(name, out) for name in recipe.sinks])
+    except OSError as error:
+        raise ToolwiseError(
+            f"the run folder cannot be made: {error.strerror}",
+            where=str(out),
+            mend="choose another with --out",
+        ) from error
+    run.write_config(recipe.model_dump(mode="json"))
+    return run
+
+
+def _opening(policy: Policy, material: str) -> str:
+    size = sum(parameter.numel() for parameter in policy.model.parameters()) / 1e6
+    kind = type(policy.model).__name__
+    return f"{kind}, {size:.1f} M parameters, context {policy.context}, on {policy.model.device}; {material}"
+
+
+def _tokens(trees: Sequence[RolloutTree]) -> int:
+    return sum(len(turn.token_ids) for tree in trees for turn in tree.turns)
