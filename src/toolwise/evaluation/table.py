@@ -27,26 +27,35 @@ COLUMNS = (
 def results_table(summaries: Mapping[str, Summary], title: str = "Held-out questions") -> Table:
     """One row per policy, with the 95% interval under each figure; fits 100 columns.
 
+    A measure that no policy has, because the questions do not say what it needs, gets no column.
+
     Args:
         summaries: By policy, in the order of the rows.
         title: Stands above the table.
     """
     counts = sorted({summary.questions for summary in summaries.values()})
     asked = " / ".join(str(count) for count in counts)
+    columns = [
+        column
+        for column in COLUMNS
+        if any(getattr(summary, column[0]) is not None for summary in summaries.values())
+    ]
+    bounded = {"accuracy_within", "accuracy_beyond"} & {name for name, _, _ in columns}
+    meanings = ["within: no tool needed", "beyond: a tool needed"] if bounded else []
     table = Table(
         title=f"{title} ({asked} per policy)" if counts else title,
-        caption="within: no tool needed · beyond: a tool needed · small figures: 95% interval",
+        caption=" · ".join([*meanings, "small figures: 95% interval"]),
         box=box.SIMPLE_HEAD,
         padding=(0, 0),
         pad_edge=False,
     )
     table.add_column("policy", vertical="top", overflow="fold", min_width=8, max_width=14)
-    for _, heading, unit in COLUMNS:
+    for _, heading, unit in columns:
         label, width = (f"{heading} %", 8) if unit == "%" else (heading, 9)
         table.add_column(label, justify="right", vertical="top", width=width)
     for policy, summary in summaries.items():
         cells = [
-            _cell(getattr(summary, name), summary.intervals.get(name), unit) for name, _, unit in COLUMNS
+            _cell(getattr(summary, name), summary.intervals.get(name), unit) for name, _, unit in columns
         ]
         table.add_row(Text(policy, style="bold"), *cells)
     return table
