@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from toolwise.core import ToolwiseError
 from toolwise.learning.packing import TokenBatch
+from toolwise.learning.path_attention import along_paths
 
 CHUNK_ELEMENTS = 1 << 22
 """Logits held at one time, in numbers: the chunk of tokens times the vocabulary stays below."""
@@ -33,12 +34,14 @@ def token_logprobs(
     """
     config: Any = model.config
     body = model.get_decoder()  # type: ignore[operator]
-    output = body(
-        input_ids=batch.input_ids,
-        attention_mask=_masks(config, batch),
-        position_ids=batch.position_ids,
-        use_cache=False,
-    )
+    places = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
+    if _plain_attention(config):
+        # A 4D mask keeps the model from making its own; attention along paths does not look at it.
+        unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
+        with along_paths(config.get_text_config()):
+            output = body(**places, attention_mask=unused, paths=batch.paths)
+    else:
+        output = body(**places, attention_mask=_masks(config, batch))
     hidden = output.last_hidden_state
     head = model.get_output_embeddings()  # type: ignore[operator]
     hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.predecessor)
@@ -53,6 +56,16 @@ def token_logprobs(
             hidden, weight, bias, batch.targets, _scale(config), _softcap(config), temperature, entropy
         )
     return logprobs, entropies if entropy else None
+
+
+def _plain_attention(config: Any) -> bool:
+    """Whether every layer sees the whole path and scores it in the ordinary way."""
+    config = config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ())
+    window = getattr(config, "sliding_window", None)
+    capped = getattr(config, "attn_logit_softcapping", None)
+    full = kinds == {"full_attention"} or (not kinds and window is None)
+    return config._attn_implementation == "sdpa" and full and capped is None
 
 
 def _masks(config: Any, batch: TokenBatch) -> Tensor | dict[str, Tensor]:
