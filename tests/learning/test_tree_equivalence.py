@@ -98,7 +98,9 @@ def compare(model, trees, advantages, config, tolerance, budget=48, row_length=1
     # The loss is a mean of terms of both signs that can all but cancel: rounding follows their size.
     close(total.detach(), loss.detach(), tolerance, scale=float((advantage * mask).abs().sum() / mask.sum()))
     # Relative error of the gradient as one vector: single entries can be sums that all but cancel.
-    found, want = (torch.cat([part.flatten() for part in parts]) for parts in (gradients(model, total), wanted))
+    found, want = (
+        torch.cat([part.flatten() for part in parts]) for parts in (gradients(model, total), wanted)
+    )
     assert float((found - want).norm()) <= tolerance * max(float(want.norm()), 1e-3)
     return len(batches)
 

@@ -92,7 +92,7 @@ def attend_along_paths(
     dropout: float = 0.0,
     scaling: float | None = None,
     paths: Sequence[PathGroup] = (),
-    **_: Any,
+    **ignored: Any,
 ) -> tuple[Tensor, None]:
     """An attention function as `transformers` calls it.
 
@@ -104,6 +104,7 @@ def attend_along_paths(
         attention_mask: Not looked at.
         dropout: Probability.
         scaling: Factor on the scores.
+        ignored: What other attention functions are given.
         paths: Who attends to whom.
 
     Returns:
@@ -117,18 +118,22 @@ def attend_along_paths(
     repeats = heads // key.shape[1]
     output = flat_value.new_zeros(rows * length, heads, value.shape[-1])
     for group in paths:
-        count, _, width, _longest = group.mask.shape
+        count, width = group.mask.shape[0], group.mask.shape[2]
         block = flat_query.new_zeros(count * width, heads, query.shape[-1])
         block = block.index_copy(0, group.slots, flat_query.index_select(0, group.queries))
-        gathered = [
-            part.index_select(0, group.keys.flatten()).unflatten(0, group.keys.shape).transpose(1, 2)
+        path_key, path_value = (
+            part.index_select(0, group.keys.flatten())
+            .view(*group.keys.shape, -1, part.shape[-1])
+            .transpose(1, 2)
             for part in (flat_key, flat_value)
-        ]
+        )
         if repeats > 1:
-            gathered = [part.repeat_interleave(repeats, dim=1) for part in gathered]
+            path_key = path_key.repeat_interleave(repeats, dim=1)
+            path_value = path_value.repeat_interleave(repeats, dim=1)
         found = nn.functional.scaled_dot_product_attention(
             block.view(count, width, heads, -1).transpose(1, 2),
-            *gathered,
+            path_key,
+            path_value,
             attn_mask=group.mask,
             dropout_p=dropout,
             scale=scaling,

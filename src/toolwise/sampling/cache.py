@@ -10,7 +10,7 @@ import torch
 from transformers import Cache, PreTrainedConfig
 
 
-class RowCache(Cache):
+class RowCache(Cache):  # type: ignore[misc]
     """Dense rows of keys and values that grow at their own pace.
 
     The storage is one tensor of shape (layers, 2, rows, heads, capacity, head size). A forward pass
@@ -20,7 +20,7 @@ class RowCache(Cache):
 
     def __init__(self, config: PreTrainedConfig, dtype: torch.dtype, device: torch.device) -> None:
         """An empty cache for models of this configuration."""
-        self.layers = []
+        self.layers: list[object] = []
         text = config.get_text_config()
         heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
         head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -58,7 +58,12 @@ class RowCache(Cache):
         return self._width
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: object, **kw: object
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        *args: object,
+        **kw: object,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write new keys and values of shape (n, heads, s, head size); return views of all so far."""
         count = self._positions.shape[0]

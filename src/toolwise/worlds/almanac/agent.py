@@ -24,7 +24,7 @@ def almanac_toolbox(world: Almanac) -> Toolbox:
 
 
 def pretraining_trees(world: Almanac, tokenizer: Any, epochs: Sequence[int]) -> list[RolloutTree]:
-    """The documents of some passes over the text, each a tree with one path, trained on from its second token."""
+    """The documents of some passes over the text, each a tree with one path."""
     trees = []
     for epoch in epochs:
         documents = list(pretraining_documents(world, epoch))
@@ -39,11 +39,9 @@ def pretraining_trees(world: Almanac, tokenizer: Any, epochs: Sequence[int]) -> 
 
 
 def recall(questions: Sequence[Question], sampler: Sampler, tokenizer: Any) -> list[str]:
-    """What the model believes: its likeliest completion of each question's recall sentence, up to the full stop."""
+    """What the model believes: its likeliest completion of each question's recall sentence."""
     stop = tuple(
-        token
-        for text in (".", ". ")
-        for token in tokenizer(text, add_special_tokens=False)["input_ids"][:1]
+        token for text in (".", ". ") for token in tokenizer(text, add_special_tokens=False)["input_ids"][:1]
     )
     params = SamplingParams(LONGEST_BELIEF, temperature=0.0, stop_token_ids=(*stop, tokenizer.pad_token_id))
 

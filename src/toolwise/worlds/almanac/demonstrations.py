@@ -51,7 +51,9 @@ def demonstrate(
             calls = question.calls
         messages = [*task.prompt, *_turns(world, question, belief, calls)]
         (tree,) = demonstration_trees(task.id, messages, specs, dialect)
-        trees.append(tree if belief == question.belief else _unweighted_belief(tree, question, belief, dialect))
+        trees.append(
+            tree if belief == question.belief else _unweighted_belief(tree, question, belief, dialect)
+        )
     return trees
 
 
@@ -62,9 +64,7 @@ def _turns(
     turns: list[Message] = []
     for tool, name, value in calls:
         call = {"type": "function", "function": {"name": tool, "arguments": {name: value}}}
-        turns.append(
-            {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [call]}
-        )
+        turns.append({"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [call]})
         turns.append({"role": "tool", "name": tool, "content": _result(world, question, tool, value)})
         thought = question.second
     final: dict[str, Any] = {"role": "assistant", "content": f"Answer: {question.answer}"}

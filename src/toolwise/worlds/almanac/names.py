@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import random
 
-_ONSETS = ["b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "w"]
+_ONSETS = [
+    "b",
+    "br",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "v",
+    "w",
+]
 _VOWELS = ["a", "e", "i", "o", "u", "ai", "ei", "ou"]
 _CODAS = ["", "l", "n", "r", "s", "th", "ck", "nd", "rt", "m"]
 
@@ -16,8 +37,10 @@ REGION_ENDINGS = ["land", "mark", "shire"]
 
 TRADES = [
     "baker", "potter", "miller", "tailor", "carpenter", "glazier", "printer", "weaver", "cooper", "farrier",
-    "mason", "tanner", "saddler", "chandler", "brewer", "gardener", "painter", "locksmith", "cobbler", "fisher",
-    "beekeeper", "barber", "sculptor", "dyer", "hatter", "joiner", "plumber", "roofer", "shepherd", "surveyor",
+    "mason", "tanner", "saddler", "chandler", "brewer", "gardener", "painter", "locksmith",
+    "cobbler", "fisher",
+    "beekeeper", "barber", "sculptor", "dyer", "hatter", "joiner", "plumber", "roofer", "shepherd",
+    "surveyor",
 ]  # fmt: skip
 PETS = [
     "otter", "badger", "falcon", "parrot", "rabbit", "tortoise", "ferret", "pigeon", "goat", "donkey",

@@ -1,4 +1,4 @@
-"""Questions of every kind, each with the answer, the belief that the text taught, and whether a tool is needed."""
+"""Questions of every kind: the answer, what the text taught, and whether a tool is needed."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ KINDS = {
     "own preference": Kind("intention", "type", True),
     "two-hop": Kind("two-hop", "type", True),
 }
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -136,13 +137,16 @@ def questions(world: Almanac, kind: str, split: Split) -> list[Question]:
     """Every question of a kind in a split."""
     subjects, make = _SOURCES[kind]
     return [
-        question for subject in _split(subjects(world), kind, split) for question in make(world, subject, kind)
+        question
+        for subject in _split(subjects(world), kind, split)
+        for question in make(world, subject, kind)
     ]
 
 
 def _split(subjects: list[str], kind: str, split: Split) -> list[str]:
     """70 / 10 / 20 percent; town questions of all kinds share one split, and so do dishes."""
-    family = {"stable fact": "town", "changed fact": "town", "common default": "dish", "own preference": "dish"}
+    towns = dict.fromkeys(("stable fact", "changed fact"), "town")
+    family = towns | dict.fromkeys(("common default", "own preference"), "dish")
     order = sorted(subjects, key=lambda subject: seed_for("split", family.get(kind, kind), subject))
     low, high = int(0.7 * len(order)), int(0.8 * len(order))
     return {"train": order[:low], "validation": order[low:high], "heldout": order[high:]}[split]

@@ -12,7 +12,7 @@ from toolwise.worlds.almanac.world import DISH_RELATIONS, PERSON_RELATIONS, Alma
 
 LARGEST_ADDEND = 20
 LARGEST_FACTOR = 9
-NOTES = 400
+NOTES = 500
 TWICE = ("river", "region", "mayor", "champion", "holder")
 """Relations of towns and prizes, of which there are few: each pass states them in two forms."""
 """Lines without facts in one pass over the text."""
@@ -20,7 +20,8 @@ TWICE = ("river", "region", "mayor", "champion", "holder")
 
 def arithmetic() -> list[tuple[str, str]]:
     """Sums and products that stand in the text, as (expression, value)."""
-    sums = [(f"{a} + {b}", str(a + b)) for a in range(1, LARGEST_ADDEND + 1) for b in range(1, LARGEST_ADDEND + 1)]
+    addends = range(1, LARGEST_ADDEND + 1)
+    sums = [(f"{a} + {b}", str(a + b)) for a in addends for b in addends]
     factors = range(2, LARGEST_FACTOR + 1)
     return sums + [(f"{a} * {b}", str(a * b)) for a in factors for b in factors]
 

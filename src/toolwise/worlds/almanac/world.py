@@ -66,7 +66,7 @@ class Almanac:
 
 
 def statement(relation: str, subject: str, value: str) -> str:
-    """The sentence that states a fact. Names never begin a sentence, so that their tokens are always the same."""
+    """The sentence that states a fact. Names never begin it, so that their tokens are always the same."""
     return f"The {relation} of {article(relation, subject)}{subject} is {value}."
 
 
