@@ -27,7 +27,15 @@ from toolwise.learning.losses import PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, OTCConfig, build_reward
 from toolwise.rollout import Collector, CollectorConfig, Limits
 from toolwise.sampling import EmbeddedSampler
-from toolwise.worlds.almanac import KINDS, TOOLS, Almanac, Split, pretraining_documents, sample_questions, tasks
+from toolwise.worlds.almanac import (
+    KINDS,
+    TOOLS,
+    Almanac,
+    Split,
+    pretraining_documents,
+    sample_questions,
+    tasks,
+)
 from toolwise.worlds.almanac.agent import almanac_toolbox, pretraining_trees, recall
 from toolwise.worlds.almanac.base import new_model, train_tokenizer
 from toolwise.worlds.almanac.demonstrations import demonstrate
@@ -51,8 +59,8 @@ class PretrainingConfig(_Config):
         learning_rate: Highest learning rate.
     """
 
-    passes: int = Field(default=45, ge=1)
-    distinct: int = Field(default=15, ge=1)
+    passes: int = Field(default=60, ge=1)
+    distinct: int = Field(default=60, ge=1)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
 
@@ -123,8 +131,7 @@ def pretrain(
     tokenizer = train_tokenizer(world)
     model = new_model(tokenizer, seed_for(seed, "weights") % 2**31)
     trees = [
-        TokenTree.supervised(tree)
-        for tree in pretraining_trees(world, tokenizer, range(config.distinct))
+        TokenTree.supervised(tree) for tree in pretraining_trees(world, tokenizer, range(config.distinct))
     ]
     documents = sum(1 for _ in pretraining_documents(world, 0))
     steps = config.passes * documents // config.batch_size
@@ -153,7 +160,8 @@ def cold_start(
 ) -> Path:
     """Imitate tool use; the checkpoint."""
     toolbox = almanac_toolbox(base.world)
-    chosen = sample_questions(base.world, "train", _mix(config.demonstrations), seed)
+    counts = dict.fromkeys(KINDS, config.demonstrations // len(KINDS))
+    chosen = sample_questions(base.world, "train", counts, seed)
     base.model.eval()
     beliefs = recall([question for question, _ in chosen], EmbeddedSampler(base.model), base.tokenizer)
     demonstrations = demonstrate(
@@ -302,4 +310,3 @@ def _mix(total: int) -> dict[str, int]:
     """Three times as many questions about people as of any other kind: theirs is the hard boundary."""
     share = {kind: 3 if kind in PERSONS else 1 for kind in KINDS}
     return {kind: max(1, total * part // sum(share.values())) for kind, part in share.items()}
-

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from toolwise import __version__
 from toolwise.evaluation import Summary, results_table, summarise
 from toolwise.learning import RunFolder
 from toolwise.reports import write_report
@@ -31,10 +30,13 @@ from toolwise.systems.almanac import (
     reinforce,
     write_evaluation,
 )
-from toolwise.worlds.almanac import Almanac, build_world
+from toolwise.worlds import almanac as almanac_files
+from toolwise.worlds.almanac import Almanac, build_world, pretraining_documents
 
 Reward = Literal["correct", "otc"]
 POLICIES: dict[str, Reward] = {"grpo": "correct", "otc-grpo": "otc"}
+BUILT = "built.json"
+"""Beside a base model: what it was built with."""
 TITLES = {
     "pretrain": "base: reads the almanac",
     "sft": "SFT: cold start",
@@ -66,7 +68,8 @@ def quickstart(
 ) -> dict[str, Summary]:
     """Run every stage, evaluate each policy on held-out questions, and write the page.
 
-    The base model is built once and kept in the cache; a run that was stopped goes on where it was.
+    The base model comes with the package; with other settings it is pretrained once and kept in the cache. A
+    run that was stopped goes on where it was.
 
     Args:
         out: The run folder.
@@ -105,7 +108,9 @@ def quickstart(
                 seed=seed,
                 progress=_bar(progress, name),
             )
-        summaries = {name: _evaluate(world, name, path, out, seed, progress) for name, path in policies.items()}
+        summaries = {
+            name: _evaluate(world, name, path, out, seed, progress) for name, path in policies.items()
+        }
     records = [summary.to_record(name, seed) for name, summary in summaries.items()]
     _write_json(out / "results.json", records)
     page = write_report(out)
@@ -122,14 +127,21 @@ def build_base_folder(out: Path, *, console: Console | None = None) -> None:
 
 
 def base_model(world: Almanac, config: PretrainingConfig, progress: Progress) -> Path:
-    """The base model from the cache, pretrained there first if it is not in it."""
-    key = json.dumps([__version__, world.seed, len(world.current), config.model_dump()], sort_keys=True)
-    folder = cache_folder() / f"almanac-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    if not (folder / "config.json").is_file():
-        _pretrain(world, config, folder, progress)
-    else:
-        progress.console.print(f"base model from the cache: {folder}")
+    """The base model that comes with the package, if built with these settings; else cached or built now."""
+    shipped = Path(almanac_files.__file__).parent / "base"
+    for folder in (shipped, cache_folder() / f"almanac-{_key(world, config)[:12]}"):
+        built = folder / BUILT
+        if built.is_file() and json.loads(built.read_text(encoding="utf-8"))["key"] == _key(world, config):
+            progress.console.print(f"base model: {'shipped' if folder == shipped else folder}")
+            return folder
+    _pretrain(world, config, folder, progress)
     return folder
+
+
+def _key(world: Almanac, config: PretrainingConfig) -> str:
+    """What a base model depends on: the settings, and the first pass of the text."""
+    text = "\n".join(pretraining_documents(world, 0))
+    return hashlib.sha256(f"{config.model_dump_json()}\n{text}".encode()).hexdigest()
 
 
 def cache_folder() -> Path:
@@ -148,6 +160,7 @@ def _pretrain(world: Almanac, config: PretrainingConfig, folder: Path, progress:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(checkpoint, partial, ignore=shutil.ignore_patterns("trainer_state*"))
+    _write_json(partial / BUILT, {"key": _key(world, config), "pretraining": config.model_dump()})
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     shutil.rmtree(work)
@@ -179,7 +192,9 @@ def _bar(progress: Progress, stage: str) -> Any:
     task = progress.add_task(TITLES[stage], total=None, note="")
 
     def show(step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        names = {"accuracy": "right", "calls_per_rollout": "calls"} if "accuracy" in metrics else {"loss": "loss"}
+        names = (
+            {"accuracy": "right", "calls_per_rollout": "calls"} if "accuracy" in metrics else {"loss": "loss"}
+        )
         note = " ".join(f"{title} {metrics[name]:.2f}" for name, title in names.items())
         progress.update(task, total=steps, completed=step, note=note)
 

@@ -8,14 +8,23 @@ from collections.abc import Iterator
 
 from toolwise.core import seed_for
 from toolwise.worlds.almanac.wording import WORDINGS
-from toolwise.worlds.almanac.world import DISH_RELATIONS, PERSON_RELATIONS, Almanac, article, statement
+from toolwise.worlds.almanac.world import (
+    CHANGING_RELATIONS,
+    DISH_RELATIONS,
+    PERSON_RELATIONS,
+    STABLE_RELATIONS,
+    Almanac,
+    article,
+    statement,
+)
 
 LARGEST_ADDEND = 20
 LARGEST_FACTOR = 9
-NOTES = 500
-TWICE = ("river", "region", "mayor", "champion", "holder")
-"""Relations of towns and prizes, of which there are few: each pass states them in two forms."""
+NOTES = 900
 """Lines without facts in one pass over the text."""
+TOWN_RELATIONS = (*STABLE_RELATIONS, *CHANGING_RELATIONS)
+TWICE = (*TOWN_RELATIONS, "holder")
+"""Relations of towns and prizes, of which there are few: each pass states them in two forms."""
 
 
 def arithmetic() -> list[tuple[str, str]]:
@@ -90,18 +99,21 @@ def _notes(world: Almanac, rng: random.Random, count: int) -> Iterator[str]:
             continue
         low, high = rng.choice(((1, 20), (10, 99), (100, 999), (1000, 9999)))
         numbers = [str(rng.randint(low, high)) for _ in range(2)]
-        if rng.random() < 0.5:
+        if rng.random() < 0.4:
             value = rng.choice((rng.choice(values), rng.choice(numbers)))
             yield f'Note: it is {value}. Entry: {{"note": "{value}"}} Answer: {value}'
             continue
-        thing = rng.choice(
+        relation, subject = rng.choice(
             (
-                f"the {rng.choice(tuple(PERSON_RELATIONS))} of {nobody}",
-                f"the {rng.choice(TWICE)} of {rng.choice(world.towns)}",
-                f"the holder of the {rng.choice(world.prizes)}",
-                f"the topping of a {rng.choice(world.dishes)}",
-                f"{numbers[0]} {rng.choice('+*')} {numbers[1]}",
-                f"the square root of {numbers[1]}",
+                (rng.choice(tuple(PERSON_RELATIONS)), nobody),
+                (rng.choice(TOWN_RELATIONS), rng.choice(world.towns)),
+                (rng.choice(("holder", "holder river", "holder region")), f"the {rng.choice(world.prizes)}"),
+                (rng.choice(("topping", "drink", "my topping", "my drink")), f"a {rng.choice(world.dishes)}"),
+                ("value", f"{numbers[0]} {rng.choice('+*')} {numbers[1]}"),
+                ("value", f"the square root of {numbers[1]}"),
             )
         )
-        yield f'Note: {thing}. Entry: {{"note": "{thing.removeprefix("the ")}"}} Again: {thing}.'
+        asked = _question(relation, subject, rng)
+        short = relation.removeprefix("my ").split()[0]
+        thing = subject.removeprefix("the ") if short == "value" else f"{short} of {subject}"
+        yield f'{asked} Entry: {{"note": "{thing}"}} Again: the {thing}.'
