@@ -137,11 +137,13 @@ def _fitting(
         f"(the longest needs {longest}): {_listed([name for name, _ in long])}"
     )
     kept = [item for _, length, item in sized if length <= policy.context]
+    key = "tasks" if what == "prompts" else "demonstrations"
     if data.too_long == "refuse" or not kept:
         raise ToolwiseError(
             problem,
             where=str(data.path or ""),
-            mend="shorten them, take a model with a longer context, or leave them out with too_long: skip",
+            mend="shorten them, take a model with a longer context, or leave them out: "
+            f"--set {key}.too_long=skip",
         )
     say(f"left out: {problem}")
     return kept
