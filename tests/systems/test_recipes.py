@@ -1,0 +1,164 @@
+"""Recipes: what is wrong in one is named by key, and the packaged ones say what they are named for."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from toolwise.core import ToolwiseError
+from toolwise.rewards import OTCConfig, ToolRLConfig
+from toolwise.systems import RLRecipe, SFTRecipe, load_recipe, packaged_recipes, recipe_of_run
+from toolwise.systems.table import SYSTEMS
+
+
+def message(*overrides: str, source="grpo") -> str:
+    with pytest.raises(ToolwiseError) as caught:
+        load_recipe(source, overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", packaged_recipes())
+def test_every_packaged_recipe_is_one_and_survives_being_written_and_read(name, tmp_path):
+    recipe = load_recipe(name)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(path) == recipe
+    assert recipe.system == name
+
+
+def test_otc_has_the_published_constants():
+    recipe = load_recipe("otc-grpo")
+    assert isinstance(recipe, RLRecipe)
+    assert isinstance(recipe.reward, OTCConfig)
+    assert (recipe.reward.smoothing, recipe.reward.alpha, recipe.reward.form) == (4.0, 1.0, "grpo")
+    assert (recipe.reward.minimum, recipe.reward.format_weight) == ("running", 0.0)
+    # At most four calls: five turns, the calls of the last of which are not run.
+    assert recipe.rollout.limits.max_turns == recipe.reward.smoothing + 1
+    assert recipe.advantage.type == "grpo"
+
+
+def test_toolrl_has_the_settings_of_its_program():
+    recipe = load_recipe("toolrl")
+    assert isinstance(recipe, RLRecipe)
+    assert recipe.reward == ToolRLConfig()
+    assert recipe.advantage.divisor == "sample"
+    assert recipe.advantage.epsilon == 1e-6
+    assert (recipe.rollout.tasks_per_step, recipe.rollout.group_size) == (512, 4)
+    assert (recipe.training.mini_batches, recipe.training.epochs, recipe.training.steps) == (4, 1, 104)
+    assert (recipe.rollout.limits.max_turns, recipe.rollout.limits.max_turn_tokens) == (1, 1024)
+    assert (recipe.loss.clip_low, recipe.loss.clip_high, recipe.loss.dual_clip) == (0.2, 0.2, None)
+    assert (recipe.loss.entropy_coefficient, recipe.loss.kl.coefficient) == (0.001, 0.001)
+    learner = recipe.learner.settled(416)
+    assert (learner.learning_rate, learner.betas, learner.weight_decay) == (1e-6, (0.9, 0.999), 0.01)
+    assert (learner.schedule, learner.grad_clip) == ("constant", 1.0)
+    sft = load_recipe("toolrl-sft")
+    assert isinstance(sft, SFTRecipe)
+    settled = sft.learner.settled(60)
+    assert (settled.learning_rate, settled.schedule, settled.warmup_steps) == (1e-5, "cosine", 6)
+    assert settled.total_steps == 60
+
+
+@pytest.mark.parametrize(
+    "override, parts",
+    [
+        ("learner.learning_rte=1", ["'learner.learning_rte' is not known", "'learner.learning_rate'"]),
+        ("learning_rate=1", ["'learning_rate' is not known", "'learner.learning_rate'"]),
+        ("foo=1", ["'foo' is not known", "known are: advantage, dialect"]),
+        ("reward.correctness.type=f1", ["'reward.correctness' is not known", "after, format_weight, type"]),
+        ("learner.learning_rate=-1", ["'learner.learning_rate' is -1", "greater than 0"]),
+        ("learner.learning_rate=fast", ["'learner.learning_rate' is 'fast'", "a valid number"]),
+        ("rollout.top_p=2", ["'rollout.top_p' is 2", "less than or equal to 1"]),
+        ("rollout.limits.max_turns=0", ["'rollout.limits.max_turns' is 0", "greater than or equal to 1"]),
+        ("reward.type=otc2", ["'reward.type' is 'otc2'", "'exact_match'", "'otc'"]),
+        ("tools=[{type: serch}]", ["'tools.0.type' is 'serch'", "'search'"]),
+        ("tools.0.type=search", ["'tools.0.corpus' is missing"]),
+        ("loss.aggregation=mean", ["'loss.aggregation' is 'mean'", "'token-mean'"]),
+        (
+            "reward={type: otc, correctness: {type: f1, format_weight: -1}}",
+            ["'reward.correctness.format_weight'"],
+        ),
+        ("model={source: a, init: {}}", ["'model'", "either 'source' or 'init'"]),
+        ("model.init.heads=5", ["'model.init'", "no multiple"]),
+        ("stage=ppo", ["'stage' is 'ppo'", "it takes: 'rl'"]),
+        ("nonsense", ["'nonsense'", "--set a.b=c"]),
+        ("a=[1", ["no YAML", "quotes"]),
+        ("system.name.first=x", ["'system' is 'grpo'", "no keys of its own"]),
+        ("tools.7.type=search", ["'tools.7'", "list of 2"]),
+        ("sinks=[wandb, tensorbord]", ["'sinks.1' is 'tensorbord'", "'tensorboard'"]),
+        ("reward={type: custom, target: no.such.module:thing}", ["'reward.target'"]),
+    ],
+)
+def test_what_is_wrong_is_named(override, parts):
+    found = message(override)
+    for part in parts:
+        assert part in found, found
+    assert "recipe 'grpo'" in found or "--set" in found
+
+
+def test_all_wrong_keys_are_said_at_once():
+    found = message("learner.learning_rate=-1", "rollout.top_p=2", "trainig.steps=1")
+    assert "3 keys are wrong" in found
+    assert "did you mean 'training'" in found
+
+
+def test_values_of_overrides_are_yaml_and_another_type_drops_the_old_keys():
+    recipe = load_recipe(
+        "otc-grpo", ["learner.learning_rate=1e-5", "reward.type=f1", "learner.grad_clip=null"]
+    )
+    assert recipe.learner.learning_rate == 1e-5
+    assert recipe.learner.grad_clip is None
+    assert recipe.reward.model_dump() == {"after": None, "format_weight": 0.0, "type": "f1"}
+    assert recipe.rollout == load_recipe("otc-grpo").rollout
+
+
+@pytest.mark.parametrize(
+    "text, part",
+    [
+        ("stage: rl\nsystem: x\nstage: sft\n", "line 3: cannot be read as YAML: key 'stage' stands twice"),
+        ("stage: rl\n tools: [\n", "line"),
+        ("- a\n", "no mapping"),
+        ("", "no mapping"),
+        ("system: x\n", "key 'stage' is missing"),
+    ],
+)
+def test_files_that_are_no_recipe(tmp_path, text, part):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    found = message(source=path)
+    assert part in found
+    assert "own.yaml" in found
+
+
+def test_recipes_that_are_not_there(tmp_path):
+    assert "does not exist" in message(source=tmp_path / "no.yaml")
+    found = message(source="otc")
+    assert "otc-grpo" in found
+    assert "gsm8k" in found
+
+
+def test_a_model_is_rolled_out_as_its_run_says(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(load_recipe("gsm8k-sft").model_dump(mode="json")))
+    recipe = recipe_of_run(tmp_path, ["rollout.temperature=0.5"])
+    assert recipe is not None
+    assert [tool.type for tool in recipe.tools] == ["calculator"]
+    assert (recipe.tasks.format, recipe.rollout.temperature) == ("gsm8k", 0.5)
+    checkpoint = tmp_path / "checkpoints" / "step_000001"
+    checkpoint.mkdir(parents=True)
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump(load_recipe("toolrl", ["tasks.path=train.parquet"]).model_dump(mode="json"))
+    )
+    recipe = recipe_of_run(checkpoint)
+    assert recipe is not None
+    assert (recipe.reward.type, recipe.dialect.type, recipe.tasks.path) == ("toolrl", "toolrl", None)
+    assert recipe_of_run(tmp_path / "checkpoints") is None
+
+
+def test_the_table_of_systems_names_only_recipes_that_there_are():
+    packaged = packaged_recipes()
+    assert {recipe for entry in SYSTEMS for recipe in entry.recipes} <= packaged.keys()
+    for entry in SYSTEMS:
+        assert (entry.state == "runs") == bool(entry.recipes), entry.name
+    names = [entry.name for entry in SYSTEMS]
+    assert len(set(names)) == len(names)
+    # A recipe that belongs to no system is the generic one.
+    assert packaged.keys() - {recipe for entry in SYSTEMS for recipe in entry.recipes} == {"sft"}
