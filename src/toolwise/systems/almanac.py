@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from toolwise.advantages import AdvantageConfig, LitePPOConfig, build_advantage
+from toolwise.advantages import AdvantageConfig, GRPOConfig, build_advantage
 from toolwise.core import RolloutTree, Task, seed_for
 from toolwise.dialects import HermesDialect
 from toolwise.evaluation import Outcome, outcome_of, summarise
@@ -59,8 +59,8 @@ class PretrainingConfig(_Config):
         learning_rate: Highest learning rate.
     """
 
-    passes: int = Field(default=60, ge=1)
-    distinct: int = Field(default=60, ge=1)
+    passes: int = Field(default=48, ge=1)
+    distinct: int = Field(default=48, ge=1)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
 
@@ -76,10 +76,10 @@ class ColdStartConfig(_Config):
         learning_rate: Highest learning rate.
     """
 
-    demonstrations: int = Field(default=4000, ge=1)
-    direct_share: float = Field(default=0.2, ge=0, le=1)
+    demonstrations: int = Field(default=6000, ge=1)
+    direct_share: float = Field(default=0.4, ge=0, le=1)
     batch_size: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1.5e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
 
 
 class ReinforcementConfig(_Config):
@@ -88,15 +88,15 @@ class ReinforcementConfig(_Config):
     Attributes:
         steps: Optimizer steps.
         learning_rate: Highest learning rate; it falls linearly to 0.
-        advantage: Centred in the group, scaled by the batch: a small saving then stays small beside
-            being right, whatever the group's own spread.
+        advantage: Normalised by the group's own standard deviation, as published: where every rollout is
+            right, the small saving of a call is all there is to learn from, and is learnt from in full.
         rollout: How much is collected, and its limits.
         max_calls: c of OTC, the largest number of calls a rollout can make.
     """
 
-    steps: int = Field(default=60, ge=1)
-    learning_rate: float = Field(default=3e-4, gt=0)
-    advantage: AdvantageConfig = LitePPOConfig()
+    steps: int = Field(default=70, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    advantage: AdvantageConfig = GRPOConfig()
     rollout: CollectorConfig = CollectorConfig(
         tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
     )
@@ -160,8 +160,7 @@ def cold_start(
 ) -> Path:
     """Imitate tool use; the checkpoint."""
     toolbox = almanac_toolbox(base.world)
-    counts = dict.fromkeys(KINDS, config.demonstrations // len(KINDS))
-    chosen = sample_questions(base.world, "train", counts, seed)
+    chosen = sample_questions(base.world, "train", _mix(config.demonstrations), seed)
     base.model.eval()
     beliefs = recall([question for question, _ in chosen], EmbeddedSampler(base.model), base.tokenizer)
     demonstrations = demonstrate(
@@ -244,7 +243,7 @@ def reinforce(
         checkpoint_every=config.steps,
         tokenizer=agent.tokenizer,
         validate=validate,
-        validate_every=15,
+        validate_every=20,
         progress=progress,
     )
     return run.checkpoints[-1]
