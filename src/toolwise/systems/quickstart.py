@@ -30,6 +30,7 @@ from toolwise.systems.almanac import (
     reinforce,
     write_evaluation,
 )
+from toolwise.systems.models import quiet
 from toolwise.worlds import almanac as almanac_files
 from toolwise.worlds.almanac import Almanac, build_world, pretraining_documents
 
@@ -86,7 +87,7 @@ def quickstart(
     RunFolder(out).write_config(config.model_dump(mode="json") | {"seed": seed})
     world = build_world(config.world)
     started = time.monotonic()
-    with _progress(console) as progress:
+    with quiet(), _progress(console) as progress:
         base = base_model(world, config.pretraining, progress)
         stages = ["sft", *POLICIES]
         _write_json(out / "stages.json", stages)
@@ -121,7 +122,7 @@ def quickstart(
 
 def build_base_folder(out: Path, *, console: Console | None = None) -> None:
     """Build the almanac's base model anew, into a folder that `transformers` loads."""
-    with _progress(console or Console()) as progress:
+    with quiet(), _progress(console or Console()) as progress:
         config = QuickstartConfig()
         _pretrain(build_world(config.world), config.pretraining, out, progress)
 
