@@ -69,14 +69,16 @@ class ColdStartConfig(_Config):
     """How tool use is begun by imitation.
 
     Attributes:
-        demonstrations: How many; each is seen once.
+        questions: Demonstrations of each kind of question (a kind that has fewer gives all it has).
+        passes: How often each is seen.
         direct_share: Share of the questions within knowledge that are answered without a call: the
             demonstrator calls too often, as published agents do.
         batch_size: Demonstrations of one optimizer step.
         learning_rate: Highest learning rate.
     """
 
-    demonstrations: int = Field(default=6000, ge=1)
+    questions: int = Field(default=900, ge=1)
+    passes: int = Field(default=2, ge=1)
     direct_share: float = Field(default=0.4, ge=0, le=1)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -160,7 +162,7 @@ def cold_start(
 ) -> Path:
     """Imitate tool use; the checkpoint."""
     toolbox = almanac_toolbox(base.world)
-    chosen = sample_questions(base.world, "train", _mix(config.demonstrations), seed)
+    chosen = sample_questions(base.world, "train", dict.fromkeys(KINDS, config.questions), seed)
     base.model.eval()
     beliefs = recall([question for question, _ in chosen], EmbeddedSampler(base.model), base.tokenizer)
     demonstrations = demonstrate(
@@ -172,7 +174,7 @@ def cold_start(
         direct_share=config.direct_share,
         seed=seed,
     )
-    steps = -(-len(demonstrations) // config.batch_size)
+    steps = config.passes * -(-len(demonstrations) // config.batch_size)
     learner = Learner(
         base.model,
         LearnerConfig(
