@@ -85,7 +85,7 @@ def test_toolrl_has_the_settings_of_its_program():
         ("system.name.first=x", ["'system' is 'grpo'", "no keys of its own"]),
         ("tools.7.type=search", ["'tools.7'", "list of 2"]),
         ("sinks=[wandb, tensorbord]", ["'sinks.1' is 'tensorbord'", "'tensorboard'"]),
-        ("reward={type: custom, target: no.such.module:thing}", ["'reward.target'"]),
+        ("reward={type: custom, target: no.such.module:thing}", ["'reward.target'", "PYTHONPATH"]),
     ],
 )
 def test_what_is_wrong_is_named(override, parts):

@@ -53,6 +53,9 @@ def _explain(
     message = str(found["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return (f"key '{key}': {message}" if key else message), "change one of them, or set one to null"
+    if kind == "import_error":
+        reason = message.removeprefix("Invalid python path: ")
+        return f"key '{key}' is {given}: {reason}", "put the module's folder on PYTHONPATH"
     takes = message.replace("Input should be ", "").replace("String should ", "a text that should ")
     return f"key '{key}' is {given}", f"it takes: {takes}"
 
