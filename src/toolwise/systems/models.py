@@ -33,7 +33,8 @@ def load_model(source: str) -> tuple[Any, Any]:
     place = resolve_model(source)
     local = Path(place).is_dir()
     where = f"model '{place}'"
-    options = {"trust_remote_code": False, "local_files_only": local}
+    # Asked once, so that nobody waits through the retries for every single file of a hub that is not there.
+    options = {"trust_remote_code": False, "local_files_only": local or not _hub_answers()}
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(place, **options)
@@ -85,6 +86,24 @@ def resolve_model(source: str) -> str:
     return source
 
 
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; if not, files that were loaded before may still do."""
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=10):
+            return True
+    except HTTPError:
+        return True  # it answers, if only that it does not like the question
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without transformers' own bars and notes; what matters is raised as an error."""
@@ -112,7 +131,7 @@ def _unloadable(part: str, where: str, local: bool, error: Exception) -> Toolwis
         return ToolwiseError(f"the {part} needs code of its own: {reason}", where=where, mend=mend)
     if not local:
         return ToolwiseError(
-            f"there is no folder of this name, and the hub could not give its {part}: {reason}",
+            f"there is no folder of this name, and the hub could not give the {part}: {reason}",
             where=where,
             mend="give the path of a model folder, or check the id and the network",
         )
