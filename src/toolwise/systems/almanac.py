@@ -70,16 +70,20 @@ class ColdStartConfig(_Config):
 
     Attributes:
         questions: Demonstrations of each kind of question (a kind that has fewer gives all it has).
+        person_questions: The same for questions about people, whose boundary is the hard one.
         passes: How often each is seen.
+        decision_weight: Weight of the token that decides between a call and an answer.
         direct_share: Share of the questions within knowledge that are answered without a call: the
             demonstrator calls too often, as published agents do.
         batch_size: Demonstrations of one optimizer step.
         learning_rate: Highest learning rate.
     """
 
-    questions: int = Field(default=900, ge=1)
+    questions: int = Field(default=700, ge=1)
+    person_questions: int = Field(default=2000, ge=1)
     passes: int = Field(default=2, ge=1)
-    direct_share: float = Field(default=0.4, ge=0, le=1)
+    decision_weight: float = Field(default=5.0, gt=0)
+    direct_share: float = Field(default=0.35, ge=0, le=1)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
 
@@ -97,7 +101,7 @@ class ReinforcementConfig(_Config):
     """
 
     steps: int = Field(default=70, ge=1)
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0)
     advantage: AdvantageConfig = GRPOConfig()
     rollout: CollectorConfig = CollectorConfig(
         tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
@@ -162,7 +166,8 @@ def cold_start(
 ) -> Path:
     """Imitate tool use; the checkpoint."""
     toolbox = almanac_toolbox(base.world)
-    chosen = sample_questions(base.world, "train", dict.fromkeys(KINDS, config.questions), seed)
+    counts = dict.fromkeys(KINDS, config.questions) | dict.fromkeys(PERSONS, config.person_questions)
+    chosen = sample_questions(base.world, "train", counts, seed)
     base.model.eval()
     beliefs = recall([question for question, _ in chosen], EmbeddedSampler(base.model), base.tokenizer)
     demonstrations = demonstrate(
@@ -172,6 +177,7 @@ def cold_start(
         toolbox.specs(TOOLS),
         HermesDialect(base.tokenizer),
         direct_share=config.direct_share,
+        decision_weight=config.decision_weight,
         seed=seed,
     )
     steps = config.passes * -(-len(demonstrations) // config.batch_size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from toolwise.core import Message, RolloutTree, seed_for
@@ -25,6 +26,7 @@ def demonstrate(
     dialect: Dialect,
     *,
     direct_share: float,
+    decision_weight: float = 1.0,
     seed: int = 0,
 ) -> list[RolloutTree]:
     """Write one demonstration for each question.
@@ -36,7 +38,9 @@ def demonstrate(
         specs: The tools' schemas.
         dialect: How turns are written.
         direct_share: Share of the questions within knowledge that are answered without a call, in [0, 1].
-        seed: Decides which ones.
+        decision_weight: Supervised weight of the first token after the first thought, where call or answer
+            is decided (key tokens: TL-Training, arXiv 2412.15495).
+        seed: Decides which ones are answered directly.
     """
     trees = []
     for (question, wording), belief in zip(chosen, beliefs, strict=True):
@@ -51,9 +55,7 @@ def demonstrate(
             calls = question.calls
         messages = [*task.prompt, *_turns(world, question, belief, calls)]
         (tree,) = demonstration_trees(task.id, messages, specs, dialect)
-        trees.append(
-            tree if belief == question.belief else _unweighted_belief(tree, question, belief, dialect)
-        )
+        trees.append(_weighted(tree, question, belief, dialect, decision_weight))
     return trees
 
 
@@ -81,19 +83,20 @@ def _result(world: Almanac, question: Question, tool: str, value: str) -> str:
     return f"1. {statement(relation, plain, world.current[relation, plain])}"
 
 
-def _unweighted_belief(tree: RolloutTree, question: Question, belief: str, dialect: Dialect) -> RolloutTree:
-    """Take the tokens of the believed value out of the supervised loss."""
-    from dataclasses import replace
-
+def _weighted(
+    tree: RolloutTree, question: Question, belief: str, dialect: Dialect, decision_weight: float
+) -> RolloutTree:
+    """Weigh the decision, and take the tokens of a made-up belief out of the supervised loss."""
     turn = tree.turns[1]
-    before = dialect.render_turn({"content": "", "reasoning_content": question.recall.rstrip()})
-    after = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall}{belief}."})
-    start = _common(before, turn.token_ids)
-    stop = start + len(after) - len(before)
+    stem = dialect.render_turn({"content": "", "reasoning_content": question.recall.rstrip()})
+    thought = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall}{belief}."})
     weights = [1.0] * len(turn.token_ids)
-    weights[start:stop] = [0.0] * (stop - start)
-    turns = (tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:])
-    return replace(tree, turns=turns)
+    weights[_common(thought, turn.token_ids)] = decision_weight
+    if belief != question.belief:
+        start = _common(stem, turn.token_ids)
+        stop = start + len(thought) - len(stem)
+        weights[start:stop] = [0.0] * (stop - start)
+    return replace(tree, turns=(tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:]))
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

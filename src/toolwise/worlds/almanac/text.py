@@ -20,7 +20,7 @@ from toolwise.worlds.almanac.world import (
 
 LARGEST_ADDEND = 20
 LARGEST_FACTOR = 9
-NOTES = 900
+NOTES = 450
 """Lines without facts in one pass over the text."""
 TOWN_RELATIONS = (*STABLE_RELATIONS, *CHANGING_RELATIONS)
 TWICE = (*TOWN_RELATIONS, "holder")
