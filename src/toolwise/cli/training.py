@@ -28,13 +28,15 @@ def train_sft(
 
     Example: toolwise train sft sft --model Qwen/Qwen3-0.6B --tasks demos.jsonl --out runs/cold
     """
-    from toolwise.systems import SFTRecipe
+    from toolwise.systems import SFTRecipe, packaged_recipes
     from toolwise.systems import train_sft as run
 
     given = options.Given(model, tasks, format, corpus, limit, seed, set_)
     chosen = options.training_recipe(recipe, given, "sft")
     assert isinstance(chosen, SFTRecipe)
-    _train("sft", run, chosen, out, "toolwise train rl grpo --model {} --tasks FILE")
+    following = chosen.system.removesuffix("-sft")
+    then = following if following in packaged_recipes() and following != "sft" else "grpo"
+    _train("sft", run, chosen, out, f"toolwise train rl {then} --model {{}} --tasks FILE")
 
 
 def train_rl(
