@@ -66,6 +66,7 @@ class EmbeddedSampler:
         self._store = PrefixStore(parked_tokens)
         self._active: list[_Request] = []
         self._waiting: list[_Request] = []
+        self._joining: list[_Request] = []
         self._waited = 0
         self._worker: asyncio.Task[None] | None = None
         self.sampled_tokens = 0
@@ -113,8 +114,8 @@ class EmbeddedSampler:
                 elif self._active:
                     self._decode_step()
         except Exception as error:
-            failed = self._active + self._waiting
-            self._active, self._waiting = [], []
+            failed = self._active + self._joining + self._waiting
+            self._active, self._joining, self._waiting = [], [], []
             for request in failed:
                 if not request.future.done():
                     request.future.set_exception(error)
@@ -135,7 +136,7 @@ class EmbeddedSampler:
     @torch.inference_mode()
     def _admit(self) -> None:
         self._waited = 0
-        joining = self._waiting[: self.max_rows - len(self._active)]
+        joining = self._joining = self._waiting[: self.max_rows - len(self._active)]
         self._waiting = self._waiting[len(joining) :]
         unique: dict[tuple[int, ...], int] = {}
         for request in joining:
@@ -167,6 +168,7 @@ class EmbeddedSampler:
             source = unique[placed[offset].prompt_ids]
             self._rows.copy_row(first + source, first + offset, len(placed[offset].prompt_ids))
         self._active.extend(placed)
+        self._joining = []
         self._take_tokens(first, logits[[unique[request.prompt_ids] for request in placed]])
 
     @torch.inference_mode()
