@@ -1,4 +1,4 @@
-"""Pin in pyproject.toml the versions that stand in the environment in which the checks passed (``make lock``).
+"""Pin in pyproject.toml the versions of the environment in which the checks passed (``make lock``).
 
 The pins are constraints in ``[tool.uv]``: a lock file of uv's would name the hosts of the registry it was
 made with. What torch needs for an accelerator is not among them; torch itself pins it.

@@ -104,9 +104,11 @@ class _Loop:
         turns: list[Turn] = []
         session = Session(self.task)
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            async with asyncio.timeout(self.limits.seconds) as deadline:
                 return turns, await self._play(sample, turns, session)
         except TimeoutError:
+            if not deadline.expired():
+                raise  # The sampler's own: a server that does not answer is not a slow rollout.
             return turns or [_nothing()], StopReason.DEADLINE
         finally:
             await session.close()
@@ -125,7 +127,7 @@ class _Loop:
                 return StopReason.ANSWERED
             if index + 1 == self.limits.max_turns:
                 return StopReason.MAX_TURNS
-            observation = await self._observe(turn, session, closed=reason is FinishReason.STOP)
+            observation = await self._observe(turn, session)
             if len(context) + len(observation.token_ids) >= self.sampler.context_length:
                 # The results are kept for people to read; the model never saw them, so no tokens are.
                 turns.append(replace(observation, token_ids=(), error=ErrorKind.TRUNCATED))
@@ -165,8 +167,10 @@ class _Loop:
         )
         return turn, drawn.finish_reason
 
-    async def _observe(self, turn: Turn, session: Session, *, closed: bool) -> Turn:
+    async def _observe(self, turn: Turn, session: Session) -> Turn:
         start = time.perf_counter()
+        # A turn that ended at a stop string has no end token yet.
+        closed = turn.token_ids[-1:] != () and turn.token_ids[-1] in self.dialect.stop_token_ids
         results = await self.toolbox.run_all(turn.calls, session)
         token_ids = tuple(self.dialect.render_observation(results, closed))
         return Turn(

@@ -33,6 +33,12 @@ def demonstration_trees(
     trees = []
     place = 0
     while place < len(messages):
+        if messages[place]["role"] == "tool":
+            raise ToolwiseError(
+                f"message {place} is a tool result without a call before it",
+                where=f"demonstration '{name}'",
+                mend="put the assistant message with its tool_calls before it",
+            )
         if messages[place]["role"] != "assistant":
             place += 1
             continue

@@ -159,6 +159,7 @@ class EmbeddedSampler:
         last = torch.tensor([len(p) - s - 1 for p, s in zip(prompts, starts, strict=True)])
         logits = self._forward(first, tokens, torch.tensor(starts), last)
         self.read_tokens += sum(len(p) - s for p, s in zip(prompts, starts, strict=True))
+        self._park_for_latecomers(first, unique)
         # Rows of equal prompts are copies of the one that was read; filling from the back never
         # overwrites a row that is still to be copied, because sources stand before their targets.
         sources = [unique[request.prompt_ids] for request in joining]
@@ -170,6 +171,16 @@ class EmbeddedSampler:
         self._active.extend(placed)
         self._joining = []
         self._take_tokens(first, logits[[unique[request.prompt_ids] for request in placed]])
+
+    def _park_for_latecomers(self, first: int, unique: dict[tuple[int, ...], int]) -> None:
+        """Keep the prompts that others still wait with, so that a group larger than the batch shares one.
+
+        All but the last token, which is read again for its logits.
+        """
+        for prompt in {request.prompt_ids for request in self._waiting} & unique.keys():
+            length = len(prompt) - 1
+            if length:
+                self._store.park(prompt[:length], self._rows.read_row(first + unique[prompt], length))
 
     @torch.inference_mode()
     def _decode_step(self) -> None:
@@ -227,8 +238,10 @@ class EmbeddedSampler:
         if token in params.stop_token_ids:
             return FinishReason.STOP
         if params.stop and self._decode is not None:
-            # A stop string ends within the newest token, so a tail that covers it is enough.
-            tail = self._decode(request.token_ids[-(max(map(len, params.stop)) + 1) :])
+            # A stop string ends within the newest token, and a token holds at least one byte, so a tail of
+            # as many tokens as it has bytes is enough.
+            longest = max(len(stop.encode()) for stop in params.stop)
+            tail = self._decode(request.token_ids[-(longest + 1) :])
             if any(stop in tail for stop in params.stop):
                 return FinishReason.STOP
         if len(request.token_ids) >= len(request.uniform):

@@ -88,7 +88,7 @@ def _weighted(
 ) -> RolloutTree:
     """Weigh the decision, and take the tokens of a made-up belief out of the supervised loss."""
     turn = tree.turns[1]
-    stem = dialect.render_turn({"content": "", "reasoning_content": question.recall.rstrip()})
+    stem = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall.rstrip()}."})
     thought = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall}{belief}."})
     weights = [1.0] * len(turn.token_ids)
     weights[_common(thought, turn.token_ids)] = decision_weight
