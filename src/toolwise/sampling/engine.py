@@ -120,6 +120,7 @@ class EmbeddedSampler:
                 if not request.future.done():
                     request.future.set_exception(error)
 
+    @torch.inference_mode()
     def _drop_cancelled(self) -> None:
         for row in reversed(range(len(self._active))):
             if self._active[row].future.cancelled():
