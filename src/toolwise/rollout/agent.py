@@ -170,7 +170,7 @@ class _Loop:
     async def _observe(self, turn: Turn, session: Session) -> Turn:
         start = time.perf_counter()
         # A turn that ended at a stop string has no end token yet.
-        closed = turn.token_ids[-1:] != () and turn.token_ids[-1] in self.dialect.stop_token_ids
+        closed = bool(turn.token_ids) and turn.token_ids[-1] in self.dialect.stop_token_ids
         results = await self.toolbox.run_all(turn.calls, session)
         token_ids = tuple(self.dialect.render_observation(results, closed))
         return Turn(
