@@ -148,13 +148,12 @@ def test_new_weights_are_used_and_old_keys_and_values_are_not(qwen):
 def test_stop_strings_of_many_bytes_a_letter(qwen, stop):
     """With byte-level tokens a letter takes several tokens; the stop string is found all the same."""
     said = f"ab{stop}cd".encode()
-    script = {place: byte for place, byte in enumerate(said)}
     seen = []
 
     def decode(token_ids):
         # The model's tokens stand for the bytes of a script: the newest one is the last that was sampled.
         end = len(seen)
-        return bytes(script[i] for i in range(end - len(token_ids), end)).decode("utf-8", "replace")
+        return said[end - len(token_ids) : end].decode("utf-8", "replace")
 
     sampler = EmbeddedSampler(qwen, decode=decode)
     finish = sampler._finish_reason
