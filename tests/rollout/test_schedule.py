@@ -198,11 +198,7 @@ def test_a_turn_that_a_stop_string_ended_gets_its_end_token_from_the_observation
     """Such a turn has no end token yet; without one the model would read an open turn."""
 
     def say(text, params):
-        return (
-            "Answer: x<|im_end|>"
-            if "echo" in text.split("</tool_call>")[-1]
-            else called("echo", '{"text": "a"}')
-        )
+        return "Answer: x<|im_end|>" if "echo a" in text else called("echo", '{"text": "a"}')
 
     (tree,) = gather(hermes, ScriptedSampler(tokenizer, say), [Tool.from_function(echo)])
     (rollout,) = tree.rollouts()
