@@ -1,6 +1,7 @@
 """The quickstart's phases: seconds, tokens a second of sampling and learning, peak memory.
 
-``python -m benchmarks.quickstart [--out DIR]`` makes a run, ``--run DIR`` reads one that is there.
+``python -m benchmarks.quickstart [--out DIR]`` makes a run and measures it. ``--run DIR`` reads the figures of
+a run that is there, without its phases; ``--small`` makes a run of a few steps that only shows that all works.
 """
 
 from __future__ import annotations
@@ -8,77 +9,119 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import resource
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
+from types import ModuleType
 from typing import Any
 
-GOALS = {"seconds_at_most": 600, "seconds_aim": 300}
+from benchmarks.report import finish, peak_gib, table
+
+GOALS = {"seconds_at_most": 600.0, "seconds_aim": 300.0}
+PHASES = {
+    "base_model": "base model",
+    "cold_start": "SFT",
+    "reinforce": "reinforcement",
+    "_evaluate": "evaluation",
+    "write_report": "report",
+}
+RATES = ("learned_tokens_per_second", "sampled_tokens_per_second")
+
+
+@contextmanager
+def stopwatch(module: ModuleType) -> Iterator[dict[str, float]]:
+    """Seconds spent in each of the quickstart's `PHASES`, measured around its own calls."""
+    seconds = dict.fromkeys(PHASES.values(), 0.0)
+    originals = {name: getattr(module, name) for name in PHASES}
+
+    def timed(work: Callable[..., Any], phase: str, *args: Any, **options: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return work(*args, **options)
+        finally:
+            seconds[phase] += time.perf_counter() - start
+
+    try:
+        for name, work in originals.items():
+            setattr(module, name, partial(timed, work, PHASES[name]))
+        yield seconds
+    finally:
+        for name, work in originals.items():
+            setattr(module, name, work)
 
 
 def stage_figures(folder: Path) -> dict[str, float]:
-    """Seconds of a stage and its median rates, from ``metrics.jsonl``."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    """Steps, seconds and median rates of a stage, from its ``metrics.jsonl``."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
     figures = {"steps": float(len(lines))}
-    figures["seconds_learn"] = sum(line.get("seconds_learn") or 0.0 for line in lines)
-    figures["seconds_collect"] = sum(line.get("seconds_collect") or 0.0 for line in lines)
-    for name in ("learned_tokens_per_second", "sampled_tokens_per_second"):
+    for name in ("seconds_learn", "seconds_collect"):
+        figures[name] = sum(line.get(name) or 0.0 for line in lines)
+    for line in lines:
+        if "unique_tokens" in line and "seconds_learn" in line:
+            line.setdefault(RATES[0], line["unique_tokens"] / line["seconds_learn"])
+    for name in RATES:
         values = [line[name] for line in lines if line.get(name)]
         if values:
             figures[name] = median(values)
-    if "learned_tokens_per_second" not in figures:
-        rates = [line["unique_tokens"] / line["seconds_learn"] for line in lines if line.get("unique_tokens")]
-        figures |= {"learned_tokens_per_second": median(rates)} if rates else {}
     return figures
 
 
-def main() -> None:
-    """Run or read, print a table, then the JSON line."""
-    from rich.console import Console
-    from rich.table import Table
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--out", type=Path, help="where the run is made (default: a temporary folder)")
-    parser.add_argument("--run", type=Path, help="a run to read instead of making one")
-    given = parser.parse_args()
-    seconds = None
-    run = given.run
-    if run is None:
-        from toolwise.systems.quickstart import quickstart
-
-        run = given.out or Path(tempfile.mkdtemp())
-        start = time.perf_counter()
-        quickstart(run)
-        seconds = time.perf_counter() - start
-    stages = {
-        folder.name: stage_figures(folder)
-        for folder in sorted(run.iterdir())
-        if (folder / "metrics.jsonl").is_file()
-    }
-    table = Table("stage", "steps", "learn s", "collect s", "learned tokens/s", "sampled tokens/s")
-    names = (
-        "steps",
-        "seconds_learn",
-        "seconds_collect",
-        "learned_tokens_per_second",
-        "sampled_tokens_per_second",
+def measure(out: Path, scratch: Path, *, small: bool) -> dict[str, Any]:
+    """Make a run into `out`; seconds of the whole and of its phases, peak memory."""
+    from toolwise.rollout import CollectorConfig, Limits
+    from toolwise.systems import quickstart as module
+    from toolwise.systems.almanac import (
+        ColdStartConfig,
+        PretrainingConfig,
+        ReinforcementConfig,
+        heldout_questions,
     )
-    for stage, figures in stages.items():
-        table.add_row(stage, *(f"{figures[name]:.0f}" if name in figures else "" for name in names))
-    Console().print(table)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    result: dict[str, Any] = {"benchmark": "quickstart", "stages": stages, "goals": GOALS}
-    if seconds is not None:
-        result |= {"seconds": seconds, "peak_gib": peak}
-    result["machine"] = {
-        "cores": os.cpu_count(),
-        "processor": platform.machine(),
-        "python": platform.python_version(),
-    }
-    print(json.dumps(result))
+
+    config = module.QuickstartConfig()
+    if small:
+        os.environ["TOOLWISE_CACHE"] = str(scratch / "cache")
+        module.heldout_questions = partial(heldout_questions, persons=4, others=2)
+        limits = Limits(max_turns=2, max_turn_tokens=24)
+        config = module.QuickstartConfig(
+            pretraining=PretrainingConfig(passes=1, distinct=1),
+            cold_start=ColdStartConfig(questions=8, person_questions=8, passes=1),
+            reinforcement=ReinforcementConfig(
+                steps=2, rollout=CollectorConfig(tasks_per_step=4, group_size=4, limits=limits)
+            ),
+        )
+    start = time.perf_counter()
+    with stopwatch(module) as phases:
+        module.quickstart(out, config=config)
+    return {"seconds": time.perf_counter() - start, "phases": phases, "peak_gib": peak_gib()}
+
+
+def main() -> None:
+    """Make or read a run, print the tables, then the line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--run", type=Path, help="a run to read instead of making one")
+    source.add_argument("--small", action="store_true", help="a few steps, to see that it works")
+    parser.add_argument("--out", type=Path, help="where the run is kept (default: nowhere)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        run = given.run or given.out or Path(scratch) / "run"
+        figures = measure(run, Path(scratch), small=given.small) if given.run is None else {}
+        stages = {
+            path.parent.name: stage_figures(path.parent) for path in sorted(run.glob("*/metrics.jsonl"))
+        }
+    if figures:
+        whole = {"seconds": figures["seconds"]}
+        table(
+            "phase",
+            ["seconds"],
+            [(n, {"seconds": s}) for n, s in figures["phases"].items()] + [("all", whole)],
+        )
+    table("stage", ["steps", "seconds_learn", "seconds_collect", *RATES], list(stages.items()))
+    finish("quickstart", figures | {"stages": stages, "small": given.small}, GOALS)
 
 
 if __name__ == "__main__":
