@@ -1,7 +1,7 @@
 """The quickstart's phases: seconds, tokens a second of sampling and learning, peak memory.
 
-``python -m benchmarks.quickstart [--out DIR]`` makes a run and measures it. ``--run DIR`` reads the figures of
-a run that is there, without its phases; ``--small`` makes a run of a few steps that only shows that all works.
+``python -m benchmarks.quickstart [--out DIR]`` makes a run and measures it. ``--run DIR`` reads the figures
+of a run that is there, without its phases; ``--small`` makes a run of a few steps, to see that it works.
 """
 
 from __future__ import annotations
