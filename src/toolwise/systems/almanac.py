@@ -81,7 +81,7 @@ class ColdStartConfig(_Config):
 
     questions: int = Field(default=700, ge=1)
     person_questions: int = Field(default=2000, ge=1)
-    passes: int = Field(default=1, ge=1)
+    passes: int = Field(default=2, ge=1)
     decision_weight: float = Field(default=5.0, gt=0)
     direct_share: float = Field(default=0.35, ge=0, le=1)
     batch_size: int = Field(default=16, ge=1)
@@ -100,8 +100,8 @@ class ReinforcementConfig(_Config):
         max_calls: c of OTC, the largest number of calls a rollout can make.
     """
 
-    steps: int = Field(default=100, ge=1)
-    learning_rate: float = Field(default=7e-4, gt=0)
+    steps: int = Field(default=90, ge=1)
+    learning_rate: float = Field(default=3e-4, gt=0)
     advantage: AdvantageConfig = GRPOConfig()
     rollout: CollectorConfig = CollectorConfig(
         tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
