@@ -6,6 +6,7 @@ import random
 import pytest
 import torch
 
+from toolwise.core import ToolwiseError
 from toolwise.sampling import EmbeddedSampler, FinishReason, SamplingParams
 from toolwise.sampling.cache import PrefixStore
 
@@ -207,3 +208,14 @@ def test_an_engine_without_room_to_park_still_answers_rightly(qwen):
         assert sample.logprobs == pytest.approx(recomputed(qwen, prompt, sample), abs=1e-4)
         prompt = [*prompt, *sample.token_ids, 8]
     assert sampler.read_tokens == 3 + 9 + 15
+
+
+def test_a_model_whose_weights_have_diverged_is_refused(qwen):
+    from copy import deepcopy
+
+    broken = deepcopy(qwen)
+    with torch.no_grad():
+        broken.get_output_embeddings().weight[7] = float("nan")
+    for temperature in (0.0, 1.0):
+        with pytest.raises(ToolwiseError, match="no finite probabilities"):
+            together(EmbeddedSampler(broken), [([1], SamplingParams(temperature=temperature))])

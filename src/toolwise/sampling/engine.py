@@ -221,6 +221,11 @@ class EmbeddedSampler:
             torch.tensor([p.top_k for p in params]),
             torch.tensor(np.array(drawn)),
         )
+        if not bool(torch.isfinite(logprobs).all()):
+            raise ToolwiseError(
+                "the model gives no finite probabilities, so nothing can be sampled from it",
+                mend="its weights have diverged or are broken: take a checkpoint, lower the learning rate",
+            )
         self.sampled_tokens += len(requests)
         finished = []
         for offset, (request, token, logprob) in enumerate(
