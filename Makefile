@@ -19,7 +19,7 @@ imports:  ## imports go one way
 	$(RUN) lint-imports
 
 docs:  ## the documentation builds without a warning
-	$(RUN) env NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	$(RUN) --group docs env NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 test:
 	$(RUN) pytest
