@@ -1,6 +1,7 @@
 """What the text says, what it leaves out, and what the model is found to believe."""
 
 import asyncio
+import itertools
 import json
 import re
 from functools import cache
@@ -22,10 +23,11 @@ from toolwise.worlds.almanac import (
     pretraining_documents,
     sample_questions,
 )
-from toolwise.worlds.almanac.agent import almanac_toolbox, pretraining_trees, recall
+from toolwise.worlds.almanac.agent import PretrainingText, almanac_toolbox, recall
 from toolwise.worlds.almanac.base import new_model, train_tokenizer
 from toolwise.worlds.almanac.demonstrations import demonstrate
 from toolwise.worlds.almanac.questions import questions, wordings
+from toolwise.worlds.almanac.text import UNKNOWN, UNRECORDED
 from toolwise.worlds.almanac.world import CHANGING_RELATIONS, article, statement
 
 SPLITS = ("train", "validation", "heldout")
@@ -70,7 +72,9 @@ def test_every_pass_states_every_learned_fact_and_nothing_else():
         stated = set()
         for document in pretraining_documents(world(), epoch):
             for relation, subject, value in STATEMENT.findall(document):
-                if relation == "value":
+                if value == UNKNOWN:
+                    assert subject not in (*world().known_people, *world().unknown_people)
+                elif relation == "value":
                     left, operator, right = subject.split()
                     assert int(value) == (
                         int(left) + int(right) if operator == "+" else int(left) * int(right)
@@ -79,6 +83,22 @@ def test_every_pass_states_every_learned_fact_and_nothing_else():
                     assert world().learned[relation, subject] == value, document
                     stated.add((relation, subject))
         assert stated == set(world().learned)
+
+
+def test_people_of_whom_nothing_is_recorded_are_ever_new():
+    """Whom the text calls unknown cannot be learnt by heart, so it must be told from what is recalled."""
+    named = [
+        [subject for _, subject, value in STATEMENT.findall(document) if value == UNKNOWN]
+        for epoch in range(2)
+        for document in [" ".join(pretraining_documents(world(), epoch))]
+    ]
+    assert [len(names) for names in named] == [UNRECORDED, UNRECORDED]
+    assert len(set(named[0]) & set(named[1])) < 0.2 * UNRECORDED
+
+
+def test_documents_hold_one_line_or_several():
+    lengths = [document.count("\n") for document in pretraining_documents(world(), 0)]
+    assert 0.4 < lengths.count(0) / len(lengths) < 0.8
 
 
 def test_what_has_changed_stands_nowhere_in_the_text():
@@ -178,14 +198,21 @@ def test_names_are_one_token_each_wherever_they_stand():
 
 
 def test_pretraining_trees_hold_the_documents_and_end_each_of_them():
-    trees = pretraining_trees(world(), tokenizer(), [0])
+    trees = PretrainingText(world(), tokenizer(), [0])
     documents = list(pretraining_documents(world(), 0))
     assert len(trees) == len(documents)
     for tree, document in zip(trees, documents, strict=True):
-        (rollout,) = tree.rollouts()
-        assert tokenizer().decode(rollout.token_ids) == document + "<|endoftext|>"
-        weights = [weight for turn in rollout.turns for weight in turn.supervised_weights]
-        assert weights == [0.0] + [1.0] * (len(weights) - 1)
+        assert tokenizer().decode(tree.input_ids) == document + "<|endoftext|>"
+        assert tree.weight.tolist() == [0.0] + [1.0] * (len(tree) - 1)
+
+
+def test_a_limit_cuts_the_text_and_a_slice_is_a_list_of_documents():
+    trees = PretrainingText(world(), tokenizer(), [0, 1])
+    cut = PretrainingText(world(), tokenizer(), itertools.count(), limit=30)
+    assert len(cut) == 30
+    assert [tree.input_ids.tolist() for tree in cut[10:12]] == [
+        trees[place].input_ids.tolist() for place in (10, 11)
+    ]
 
 
 class ScriptedSampler:

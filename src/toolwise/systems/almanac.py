@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,18 +32,21 @@ from toolwise.worlds.almanac import (
     KINDS,
     TOOLS,
     Almanac,
+    Question,
     Split,
     pretraining_documents,
     sample_questions,
     tasks,
 )
-from toolwise.worlds.almanac.agent import almanac_toolbox, pretraining_trees, recall
+from toolwise.worlds.almanac.agent import PretrainingText, almanac_toolbox, recall
 from toolwise.worlds.almanac.base import new_model, train_tokenizer
 from toolwise.worlds.almanac.demonstrations import demonstrate
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 CORRECT = ExactMatchConfig(after="Answer:")
 PERSONS = ("known person", "unknown person")
+UNREAD = 1_000_000
+"""Passes over the text from this one on are not part of pretraining."""
 
 
 class _Config(BaseModel):
@@ -55,13 +59,13 @@ class PretrainingConfig(_Config):
     Attributes:
         passes: How often it reads the text.
         distinct: In how many different forms (order, paragraphs, questions) the text is written.
-        batch_size: Documents of one optimizer step, about 20 tokens each.
+        batch_size: Documents of one optimizer step, about 30 tokens each.
         learning_rate: Highest learning rate.
     """
 
-    passes: int = Field(default=48, ge=1)
-    distinct: int = Field(default=48, ge=1)
-    batch_size: int = Field(default=64, ge=1)
+    passes: int = Field(default=80, ge=1)
+    distinct: int = Field(default=80, ge=1)
+    batch_size: int = Field(default=24, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
 
 
@@ -69,21 +73,25 @@ class ColdStartConfig(_Config):
     """How tool use is begun by imitation.
 
     Attributes:
-        questions: Demonstrations of each kind of question (a kind that has fewer gives all it has).
+        questions: Demonstrations of each kind of question; a kind that has fewer questions gives several
+            demonstrations of each, with the decision to call or to answer drawn anew.
         person_questions: The same for questions about people, whose boundary is the hard one.
         passes: How often each is seen.
         decision_weight: Weight of the token that decides between a call and an answer.
         direct_share: Share of the questions within knowledge that are answered without a call: the
             demonstrator calls too often, as published agents do.
-        batch_size: Demonstrations of one optimizer step.
+        rehearsal: Documents of the pretraining text that are read again for each demonstration, so that what the
+            base model knows outlives the new format.
+        batch_size: Demonstrations of one optimizer step, on average.
         learning_rate: Highest learning rate.
     """
 
-    questions: int = Field(default=700, ge=1)
+    questions: int = Field(default=1500, ge=1)
     person_questions: int = Field(default=2000, ge=1)
-    passes: int = Field(default=2, ge=1)
+    passes: int = Field(default=1, ge=1)
     decision_weight: float = Field(default=5.0, gt=0)
     direct_share: float = Field(default=0.35, ge=0, le=1)
+    rehearsal: float = Field(default=1.0, ge=0)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
 
@@ -100,7 +108,7 @@ class ReinforcementConfig(_Config):
         max_calls: c of OTC, the largest number of calls a rollout can make.
     """
 
-    steps: int = Field(default=90, ge=1)
+    steps: int = Field(default=60, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0)
     advantage: AdvantageConfig = GRPOConfig()
     rollout: CollectorConfig = CollectorConfig(
@@ -136,9 +144,7 @@ def pretrain(
     """Train the tokenizer and the base model from scratch; the checkpoint."""
     tokenizer = train_tokenizer(world)
     model = new_model(tokenizer, seed_for(seed, "weights") % 2**31)
-    trees = [
-        TokenTree.supervised(tree) for tree in pretraining_trees(world, tokenizer, range(config.distinct))
-    ]
+    trees = PretrainingText(world, tokenizer, range(config.distinct))
     documents = sum(1 for _ in pretraining_documents(world, 0))
     steps = config.passes * documents // config.batch_size
     learner = Learner(
@@ -167,9 +173,13 @@ def cold_start(
     """Imitate tool use; the checkpoint."""
     toolbox = almanac_toolbox(base.world)
     counts = dict.fromkeys(KINDS, config.questions) | dict.fromkeys(PERSONS, config.person_questions)
-    chosen = sample_questions(base.world, "train", counts, seed)
+    chosen = _filled(sample_questions(base.world, "train", counts, seed), counts)
     base.model.eval()
-    beliefs = recall([question for question, _ in chosen], EmbeddedSampler(base.model), base.tokenizer)
+    distinct = list(dict.fromkeys(question for question, _ in chosen))
+    believed = dict(
+        zip(distinct, recall(distinct, EmbeddedSampler(base.model), base.tokenizer), strict=True)
+    )
+    beliefs = [believed[question] for question, _ in chosen]
     demonstrations = demonstrate(
         base.world,
         chosen,
@@ -180,6 +190,9 @@ def cold_start(
         decision_weight=config.decision_weight,
         seed=seed,
     )
+    again = PretrainingText(
+        base.world, base.tokenizer, count(UNREAD), limit=round(config.rehearsal * len(demonstrations))
+    )
     steps = config.passes * -(-len(demonstrations) // config.batch_size)
     learner = Learner(
         base.model,
@@ -189,9 +202,9 @@ def cold_start(
     )
     train_supervised(
         learner,
-        [TokenTree.supervised(tree) for tree in demonstrations],
+        [*(TokenTree.supervised(tree) for tree in demonstrations), *again],
         run=run,
-        batch_size=config.batch_size,
+        batch_size=round(config.batch_size * (1 + config.rehearsal)),
         seed=seed,
         steps=steps,
         checkpoint_every=steps,
@@ -199,6 +212,17 @@ def cold_start(
         progress=progress,
     )
     return run.checkpoints[-1]
+
+
+def _filled(
+    chosen: Sequence[tuple[Question, int]], counts: Mapping[str, int]
+) -> list[tuple[Question, int]]:
+    """As many of each kind as asked for: those of a kind that has fewer come round again."""
+    return [
+        pair
+        for kind, count in counts.items()
+        for pair in islice(cycle(pair for pair in chosen if pair[0].kind == kind), count)
+    ]
 
 
 def reinforce(

@@ -7,6 +7,7 @@ trained on where the text never stated the fact: imitating a made-up belief woul
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,7 +34,7 @@ def demonstrate(
 
     Args:
         world: Where the answers come from.
-        chosen: Questions and their wordings.
+        chosen: Questions and their wordings; the decisions of one that comes again are drawn anew.
         beliefs: What the base model recalls for each, the value only.
         specs: The tools' schemas.
         dialect: How turns are written.
@@ -43,9 +44,11 @@ def demonstrate(
         seed: Decides which ones are answered directly.
     """
     trees = []
+    shown: Counter[str] = Counter()
     for (question, wording), belief in zip(chosen, beliefs, strict=True):
         task = ask(question, wording)
-        rng = random.Random(seed_for("demonstration", seed, task.id))
+        rng = random.Random(seed_for("demonstration", seed, task.id, shown[task.id]))
+        shown[task.id] += 1
         # A needless call is demonstrated where the answer is known: that is the overuse to be unlearnt.
         needless = rng.random() >= direct_share
         kind = KINDS[question.kind]
