@@ -4,6 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("toolwise", deadline=None)  # tests never time
+settings.load_profile("toolwise")
 
 
 @pytest.fixture(scope="session", autouse=True)

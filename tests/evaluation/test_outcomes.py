@@ -109,17 +109,19 @@ async def test_probe_asks_k_times_without_tools_and_marks_the_tasks():
         await probe(tasks, answer, samples=0)
 
 
-def test_the_table_fits_100_columns_and_shows_figures_and_gaps():
-    outcomes = [Outcome(str(i), "", "", "", i % 2 == 0, i % 4 > 0, i % 3) for i in range(400)]
+def test_the_table_of_three_policies_fits_80_columns_and_shows_figures_and_gaps():
+    outcomes = [Outcome(str(i), "", "", "entity", i % 2 == 0, i % 4 > 0, i % 3) for i in range(400)]
     quiet = [sample("a", True), sample("b", False)]
     output = io.StringIO()
     table = results_table(
-        {"otc-grpo-with-a-long-name": summarise(outcomes), "[red]x[/red]": summarise(quiet)}
+        {"sft": summarise(outcomes), "otc-grpo": summarise(outcomes), "[red]x[/red]": summarise(quiet)}
     )
-    Console(file=output, width=100).print(table)
+    Console(file=output, width=80).print(table)
     text = output.getvalue()
-    assert max(map(len, text.splitlines())) <= 100
-    assert "75.0" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("75.0") == 2
+    assert "… by entity %" in text
+    calls, (low, high) = summarise(outcomes).calls_within, summarise(outcomes).intervals["calls_within"]
+    assert text.count(f"{calls:.2f} {low:.2f}–{high:.2f}") == 2
     assert "–" in text
-    assert "…" not in text.replace("… within", "").replace("… beyond", "")  # nothing was cut off
-    assert "[red]x" in text  # a policy's name is text, not markup
+    assert "[red]x[/red]" in text  # a policy's name is text, not markup

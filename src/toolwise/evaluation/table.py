@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -10,55 +10,64 @@ from rich.text import Text
 
 from toolwise.evaluation.metrics import Summary
 
-COLUMNS = (
-    ("accuracy", "accuracy", "%"),
-    ("accuracy_within", "… within", "%"),
-    ("accuracy_beyond", "… beyond", "%"),
-    ("calls_within", "calls within", "×"),
-    ("calls_beyond", "calls beyond", "×"),
+ROWS = (
+    ("accuracy", "right", "%"),
+    ("accuracy_within", "… within knowledge", "%"),
+    ("accuracy_beyond", "… beyond it", "%"),
+    ("calls_within", "calls within knowledge", "×"),
+    ("calls_beyond", "calls beyond it", "×"),
     ("overuse", "overuse", "%"),
     ("underuse", "underuse", "%"),
-    ("boundary_agreement", "agree- ment", "%"),
-    ("tool_productivity", "correct / call", "×"),
+    ("boundary_agreement", "boundary agreement", "%"),
+    ("tool_productivity", "right answers a call", "×"),
 )
-"""Measure, heading, and unit: a share shown in percent, or a plain figure."""
+"""Measure, name of its row, and unit: a share shown in percent, or a plain figure."""
 
 
 def results_table(summaries: Mapping[str, Summary], title: str = "Held-out questions") -> Table:
-    """One row per policy, with the 95% interval under each figure; fits 100 columns.
+    """One column per policy, a figure with its 95% interval for each measure; three fit 80 columns.
 
-    A measure that no policy has, because the questions do not say what it needs, gets no column.
+    A measure that no policy has, because the questions do not say what it needs, gets no row. Boundary
+    agreement is also shown for each level of the boundary.
 
     Args:
-        summaries: By policy, in the order of the rows.
+        summaries: By policy, in the order of the columns.
         title: Stands above the table.
     """
     counts = sorted({summary.questions for summary in summaries.values()})
     asked = " / ".join(str(count) for count in counts)
-    columns = [
-        column
-        for column in COLUMNS
-        if any(getattr(summary, column[0]) is not None for summary in summaries.values())
-    ]
-    bounded = {"accuracy_within", "accuracy_beyond"} & {name for name, _, _ in columns}
-    meanings = ["within: no tool needed", "beyond: a tool needed"] if bounded else []
+    named = any(summary.boundary_agreement is not None for summary in summaries.values())
+    meanings = ["within: no tool needed", "beyond: a tool needed"] if named else []
     table = Table(
         title=f"{title} ({asked} per policy)" if counts else title,
-        caption=" · ".join([*meanings, "small figures: 95% interval"]),
+        caption=" · ".join([*meanings, "dim: 95% interval"]),
         box=box.SIMPLE_HEAD,
-        padding=(0, 0),
+        padding=(0, 1),
         pad_edge=False,
     )
-    table.add_column("policy", vertical="top", overflow="fold", min_width=8, max_width=14)
-    for _, heading, unit in columns:
-        label, width = (f"{heading} %", 8) if unit == "%" else (heading, 9)
-        table.add_column(label, justify="right", vertical="top", width=width)
-    for policy, summary in summaries.items():
-        cells = [
-            _cell(getattr(summary, name), summary.intervals.get(name), unit) for name, _, unit in columns
-        ]
-        table.add_row(Text(policy, style="bold"), *cells)
+    table.add_column("", no_wrap=True)
+    for policy in summaries:
+        table.add_column(Text(policy, style="bold"), justify="right", overflow="fold", min_width=14)
+    for name, heading, unit in ROWS:
+        _add_row(table, heading, list(summaries.values()), name, unit)
+        if name == "boundary_agreement":
+            levels = sorted({level for summary in summaries.values() for level in summary.by_level})
+            for level in levels:
+                parts = [summary.by_level.get(level) for summary in summaries.values()]
+                _add_row(table, f"… by {level}", parts, name, unit)
     return table
+
+
+def _add_row(
+    table: Table, heading: str, summaries: Sequence[Summary | None], name: str, unit: str
+) -> None:
+    values = [None if summary is None else getattr(summary, name) for summary in summaries]
+    if any(value is not None for value in values):
+        cells = [
+            _cell(value, summary.intervals.get(name) if summary else None, unit)
+            for value, summary in zip(values, summaries, strict=True)
+        ]
+        table.add_row(f"{heading} %" if unit == "%" else heading, *cells)
 
 
 def _cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
@@ -68,5 +77,5 @@ def _cell(value: float | None, bounds: tuple[float, float] | None, unit: str) ->
     cell = Text(f"{value * scale:.{digits}f}")
     if bounds is not None:
         low, high = (f"{bound * scale:.{digits - 1 if unit == '%' else digits}f}" for bound in bounds)
-        cell.append(f"\n{low}–{high}", style="dim")
+        cell.append(f" {low}–{high}", style="dim")
     return cell
