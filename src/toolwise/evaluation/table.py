@@ -11,21 +11,21 @@ from rich.text import Text
 from toolwise.evaluation.metrics import Summary
 
 COLUMNS = (
-    ("accuracy", "accuracy", "%"),
-    ("accuracy_within", "… within", "%"),
-    ("accuracy_beyond", "… beyond", "%"),
-    ("calls_within", "calls within", "×"),
-    ("calls_beyond", "calls beyond", "×"),
-    ("overuse", "overuse", "%"),
-    ("underuse", "underuse", "%"),
-    ("boundary_agreement", "agree- ment", "%"),
-    ("tool_productivity", "correct / call", "×"),
+    ("accuracy", "accu- racy", "%", 6),
+    ("accuracy_within", "within", "%", 6),
+    ("accuracy_beyond", "beyond", "%", 6),
+    ("calls_within", "calls within", "×", 9),
+    ("calls_beyond", "calls beyond", "×", 9),
+    ("overuse", "over- use", "%", 6),
+    ("underuse", "under- use", "%", 6),
+    ("boundary_agreement", "agree- ment", "%", 6),
+    ("tool_productivity", "correct / call", "×", 9),
 )
-"""Measure, heading, and unit: a share shown in percent, or a plain figure."""
+"""Measure, heading, unit (a share shown in percent, or a plain figure) and width."""
 
 
 def results_table(summaries: Mapping[str, Summary], title: str = "Held-out questions") -> Table:
-    """One row per policy, with the 95% interval under each figure; fits 100 columns.
+    """One row per policy, with the 95% interval under each figure; fits 80 columns.
 
     A measure that no policy has, because the questions do not say what it needs, gets no column.
 
@@ -40,7 +40,7 @@ def results_table(summaries: Mapping[str, Summary], title: str = "Held-out quest
         for column in COLUMNS
         if any(getattr(summary, column[0]) is not None for summary in summaries.values())
     ]
-    bounded = {"accuracy_within", "accuracy_beyond"} & {name for name, _, _ in columns}
+    bounded = {"accuracy_within", "accuracy_beyond"} & {name for name, *_ in columns}
     meanings = ["within: no tool needed", "beyond: a tool needed"] if bounded else []
     table = Table(
         title=f"{title} ({asked} per policy)" if counts else title,
@@ -48,14 +48,15 @@ def results_table(summaries: Mapping[str, Summary], title: str = "Held-out quest
         box=box.SIMPLE_HEAD,
         padding=(0, 0),
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("policy", vertical="top", overflow="fold", min_width=8, max_width=14)
-    for _, heading, unit in columns:
-        label, width = (f"{heading} %", 8) if unit == "%" else (heading, 9)
+    for _, heading, unit, width in columns:
+        label = f"{heading} %" if unit == "%" else heading
         table.add_column(label, justify="right", vertical="top", width=width)
     for policy, summary in summaries.items():
         cells = [
-            _cell(getattr(summary, name), summary.intervals.get(name), unit) for name, _, unit in columns
+            _cell(getattr(summary, name), summary.intervals.get(name), unit) for name, _, unit, _ in columns
         ]
         table.add_row(Text(policy, style="bold"), *cells)
     return table
