@@ -47,6 +47,21 @@ def test_help_imports_nothing_heavy():
     assert "quickstart" in done.stdout
 
 
+def test_own_parts_are_found_in_the_folder_of_the_command_but_hide_no_package(tmp_path):
+    (tmp_path / "shop.py").write_text("def price():\n    pass\n")
+    (tmp_path / "typer.py").write_text("raise AssertionError\n")
+    program = (
+        "import sys, pkgutil\n"
+        "sys.argv = ['toolwise', '--version']\n"
+        "from toolwise.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert pkgutil.resolve_name('shop:price')\n"
+    )
+    python = [sys.executable, "-P", "-c", program]  # -P as for an installed script: no folder of its own
+    done = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_teaches_with_an_example(command):
     done = run(*command, "--help")

@@ -207,3 +207,21 @@ def test_a_full_disk_at_checkpoint_time(tmp_path, command, monkeypatch, model_fo
         json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     ]
     assert steps == [1, 2, 3]
+
+
+def test_a_refused_run_leaves_no_fresh_model_to_the_next_one(tmp_path, command, demonstrations_file):
+    out = tmp_path / "run"
+
+    def train(context):
+        size = "model.init={hidden_size: 16, layers: 1, heads: 1, vocabulary: 600, context: %d}"
+        chosen = [size % context, "training.steps=1"]
+        arguments = ("train", "sft", "sft", "--tasks", demonstrations_file, "--out", out)
+        return command(*arguments, *(part for setting in chosen for part in ("--set", setting)))
+
+    done = train(64)
+    assert done.exit_code == 2
+    assert "model.init.context" in done.stderr
+    assert not out.exists()
+    done = train(1024)
+    assert done.exit_code == 0, done.output
+    assert json.loads((out / "base" / "config.json").read_text())["max_position_embeddings"] == 1024

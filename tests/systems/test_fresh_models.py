@@ -6,6 +6,7 @@ import pytest
 
 from toolwise.core import ToolResult
 from toolwise.dialects import HermesDialect, ToolRLDialect
+from toolwise.systems import load_policy, load_recipe
 from toolwise.systems.fresh import conversation_texts, fresh_model
 from toolwise.systems.recipe import FreshModel
 from toolwise.tools import calculator
@@ -71,3 +72,12 @@ def test_texts_of_a_conversation():
     message = {"role": "assistant", "content": "c", "reasoning_content": "r", "tool_calls": [call]}
     found = list(conversation_texts([message], ["search", {"name": "own"}], "answer"))
     assert found == ["c", "r", '{"name": "f", "arguments": {"a": 1}}', "search", '{"name": "own"}', "answer"]
+
+
+def test_the_tokenizer_of_a_fresh_policy_knows_the_tools(fresh):
+    recipe = load_recipe("sft", ["model.init={hidden_size: 16, layers: 1, heads: 1, vocabulary: 600}"])
+    policy = load_policy(recipe, lambda: conversation_texts(MESSAGES))
+    specs = policy.toolbox.specs(["calculator"])
+    length = len(policy.dialect.render_prompt(MESSAGES, specs))
+    # Without them each letter of the schema would be a token, on every prompt.
+    assert length < len(HermesDialect(fresh[1]).render_prompt(MESSAGES, specs)) / 2

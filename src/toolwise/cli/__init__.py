@@ -7,6 +7,11 @@ __all__ = ["main"]
 
 def main() -> None:
     """Entry point of ``toolwise``."""
+    import os
+    import sys
+
     from toolwise.cli.app import app
 
+    # So that a recipe's ``module:attribute`` finds the user's own files. Last: they must not hide a package.
+    sys.path.append(os.getcwd())
     app(prog_name="toolwise")

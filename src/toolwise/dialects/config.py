@@ -55,7 +55,9 @@ class CustomDialectConfig(BaseModel):
             factory = pkgutil.resolve_name(self.target)
         except (ImportError, AttributeError) as error:
             raise ToolwiseError(
-                f"cannot be imported: {error}", where=where, mend="put the module's folder on PYTHONPATH"
+                f"cannot be imported: {error}",
+                where=where,
+                mend="run the command in the module's folder, or put that on PYTHONPATH",
             ) from error
         dialect = factory(tokenizer) if callable(factory) else factory
         if not isinstance(dialect, Dialect):

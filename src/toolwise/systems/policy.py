@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from toolwise.core import RolloutTree, Task, ToolwiseError
 from toolwise.dialects import Dialect, build_dialect
 from toolwise.rollout import Collector, CollectorConfig
 from toolwise.sampling.engine import EmbeddedSampler, context_length
-from toolwise.systems.fresh import fresh_model
+from toolwise.systems.fresh import conversation_texts, fresh_model
 from toolwise.systems.models import load_model, quiet
 from toolwise.systems.recipe import DataFile, Recipe
 from toolwise.tools import Toolbox, build_toolbox
@@ -57,19 +58,20 @@ def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path |
     Args:
         recipe: Says where it comes from.
         texts: Gives what the tokenizer of a fresh model is trained on.
-        base: Where a fresh model is kept, and taken from when the run goes on; None keeps none.
+        base: Where `keep_base` has put the fresh model of this run, if it has; None: a new one each time.
 
     Raises:
         ToolwiseError: There is no model, or it cannot be loaded, or its template is of no use.
     """
     config = recipe.model
+    toolbox = build_toolbox(recipe.tools)
     if config.init is not None:
         if base is not None and (base / "config.json").is_file():
             model, tokenizer = load_model(str(base))
         else:
-            model, tokenizer = fresh_model(config.init, texts(), recipe.training.seed)
-            if base is not None:
-                _keep(base, model, tokenizer)
+            # Every prompt shows the tools, so the tokenizer knows their descriptions; twice, to be merged.
+            shown = conversation_texts((), toolbox.specs(toolbox.names) * 2)
+            model, tokenizer = fresh_model(config.init, chain(texts(), shown), recipe.training.seed)
     elif config.source is not None:
         model, tokenizer = load_model(config.source)
     else:
@@ -79,7 +81,6 @@ def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path |
             mend="add --model FOLDER_OR_HUB_ID, or --set model.init.layers=4 for a tiny one from scratch",
         )
     model.eval()
-    toolbox = build_toolbox(recipe.tools)
     return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context_length(model))
 
 
@@ -142,8 +143,8 @@ def _fitting(
         raise ToolwiseError(
             problem,
             where=str(data.path or ""),
-            mend="shorten them, take a model with a longer context, or leave them out: "
-            f"--set {key}.too_long=skip",
+            mend="shorten them, take a model with a longer context (from scratch: model.init.context), or "
+            f"leave them out: --set {key}.too_long=skip",
         )
     say(f"left out: {problem}")
     return kept
@@ -155,16 +156,22 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(unique[:_NAMED]) + more
 
 
-def _keep(base: Path, model: Any, tokenizer: Any) -> None:
-    """Write the fresh model so that it is there whole or not at all."""
+def keep_base(policy: Policy, base: Path) -> None:
+    """Write a run's fresh model, whole or not at all, unless it is there; `load_policy` goes on from it.
+
+    Raises:
+        ToolwiseError: The disk refuses.
+    """
+    if (base / "config.json").is_file():
+        return
     partial = base.with_name(f".{base.name}.partial")
     try:
         if partial.exists():
             shutil.rmtree(partial)
         partial.parent.mkdir(parents=True, exist_ok=True)
         with quiet():
-            model.save_pretrained(partial)
-            tokenizer.save_pretrained(partial)
+            policy.model.save_pretrained(partial)
+            policy.tokenizer.save_pretrained(partial)
         os.replace(partial, base)
     except OSError as error:
         raise ToolwiseError(

@@ -55,7 +55,10 @@ def _explain(
         return (f"key '{key}': {message}" if key else message), "change one of them, or set one to null"
     if kind == "import_error":
         reason = message.removeprefix("Invalid python path: ")
-        return f"key '{key}' is {given}: {reason}", "put the module's folder on PYTHONPATH"
+        return (
+            f"key '{key}' is {given}: {reason}",
+            "run the command in the module's folder, or put that on PYTHONPATH",
+        )
     takes = message.replace("Input should be ", "").replace("String should ", "a text that should ")
     return f"key '{key}' is {given}", f"it takes: {takes}"
 

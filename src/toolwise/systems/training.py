@@ -20,7 +20,7 @@ from toolwise.systems.material import (
     split_tasks,
     task_texts,
 )
-from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, load_policy
+from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, keep_base, load_policy
 from toolwise.systems.recipe import Recipe, RLRecipe, SFTRecipe
 
 EPOCHS = 3
@@ -56,7 +56,7 @@ def train_sft(
         epochs = EPOCHS if settings.epochs is None else settings.epochs
         steps = math.ceil(epochs * math.ceil(len(trees) / settings.batch_size))
     learner = Learner(policy.model, recipe.learner.settled(steps))
-    run = _open(recipe, out)
+    run = _open(recipe, out, policy)
     say(_opening(policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps"))
     try:
         return train_supervised(
@@ -94,7 +94,7 @@ def train_rl(
     reference = None
     if recipe.loss.kl.coefficient > 0:
         reference = copy.deepcopy(policy.model).requires_grad_(False)
-    run = _open(recipe, out)
+    run = _open(recipe, out, policy)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
     say(_opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps"))
     collector = policy.collector(recipe.rollout, settings.seed)
@@ -137,7 +137,7 @@ def train_rl(
         run.close()
 
 
-def _open(recipe: Recipe, out: Path) -> RunFolder:
+def _open(recipe: Recipe, out: Path, policy: Policy) -> RunFolder:
     try:
         run = RunFolder(out, sinks=[open_sink(name, out) for name in recipe.sinks])
     except OSError as error:
@@ -147,6 +147,9 @@ def _open(recipe: Recipe, out: Path) -> RunFolder:
             mend="choose another with --out",
         ) from error
     run.write_config(recipe.model_dump(mode="json"))
+    if recipe.model.init is not None:
+        # Only now that the folder is this recipe's: a refused run must not leave a model to the next one.
+        keep_base(policy, out / "base")
     return run
 
 

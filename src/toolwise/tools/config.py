@@ -72,7 +72,9 @@ class FunctionConfig(BaseModel):
             found = pkgutil.resolve_name(self.target)
         except (ImportError, AttributeError) as error:
             raise ToolwiseError(
-                f"cannot be imported: {error}", where=where, mend="put the module's folder on PYTHONPATH"
+                f"cannot be imported: {error}",
+                where=where,
+                mend="run the command in the module's folder, or put that on PYTHONPATH",
             ) from error
         if isinstance(found, Tool):
             return found
