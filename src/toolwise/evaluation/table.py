@@ -11,7 +11,7 @@ from rich.text import Text
 from toolwise.evaluation.metrics import Summary
 
 ROWS = (
-    ("accuracy", "right", "%"),
+    ("accuracy", "accuracy", "%"),
     ("accuracy_within", "… within knowledge", "%"),
     ("accuracy_beyond", "… beyond it", "%"),
     ("calls_within", "calls within knowledge", "×"),
@@ -19,7 +19,7 @@ ROWS = (
     ("overuse", "overuse", "%"),
     ("underuse", "underuse", "%"),
     ("boundary_agreement", "boundary agreement", "%"),
-    ("tool_productivity", "right answers a call", "×"),
+    ("tool_productivity", "tool productivity", "×"),
 )
 """Measure, name of its row, and unit: a share shown in percent, or a plain figure."""
 
@@ -58,9 +58,7 @@ def results_table(summaries: Mapping[str, Summary], title: str = "Held-out quest
     return table
 
 
-def _add_row(
-    table: Table, heading: str, summaries: Sequence[Summary | None], name: str, unit: str
-) -> None:
+def _add_row(table: Table, heading: str, summaries: Sequence[Summary | None], name: str, unit: str) -> None:
     values = [None if summary is None else getattr(summary, name) for summary in summaries]
     if any(value is not None for value in values):
         cells = [

@@ -80,8 +80,8 @@ class ColdStartConfig(_Config):
         decision_weight: Weight of the token that decides between a call and an answer.
         direct_share: Share of the questions within knowledge that are answered without a call: the
             demonstrator calls too often, as published agents do.
-        rehearsal: Documents of the pretraining text that are read again for each demonstration, so that what the
-            base model knows outlives the new format.
+        rehearsal: Documents of the pretraining text that are read again for each demonstration, so that what
+            the base model knows outlives the new format.
         batch_size: Demonstrations of one optimizer step, on average.
         learning_rate: Highest learning rate.
     """
@@ -176,9 +176,7 @@ def cold_start(
     chosen = _filled(sample_questions(base.world, "train", counts, seed), counts)
     base.model.eval()
     distinct = list(dict.fromkeys(question for question, _ in chosen))
-    believed = dict(
-        zip(distinct, recall(distinct, EmbeddedSampler(base.model), base.tokenizer), strict=True)
-    )
+    believed = dict(zip(distinct, recall(distinct, EmbeddedSampler(base.model), base.tokenizer), strict=True))
     beliefs = [believed[question] for question, _ in chosen]
     demonstrations = demonstrate(
         base.world,
@@ -214,9 +212,7 @@ def cold_start(
     return run.checkpoints[-1]
 
 
-def _filled(
-    chosen: Sequence[tuple[Question, int]], counts: Mapping[str, int]
-) -> list[tuple[Question, int]]:
+def _filled(chosen: Sequence[tuple[Question, int]], counts: Mapping[str, int]) -> list[tuple[Question, int]]:
     """As many of each kind as asked for: those of a kind that has fewer come round again."""
     return [
         pair
