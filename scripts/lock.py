@@ -2,7 +2,8 @@
 
 The pins are constraints in ``[tool.uv]``: a lock file of uv's would name the hosts of the registry that it
 was made with. They hold for every platform and every supported Python; what the extras need is not among
-them. torch stays at the version of the environment that runs this: which of its builds fits is a person's choice.
+them. torch stays at the version of the environment that runs this: which of its builds fits is a person's
+choice.
 """
 
 from __future__ import annotations
