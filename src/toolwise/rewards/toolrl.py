@@ -35,7 +35,7 @@ class ToolRLSettings(BaseModel):
         coarse: §5.3: the calls count only all together.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     matching: Literal["published", "paper"] = "published"
     length: Literal["none", "fixed", "dynamic"] = "none"
