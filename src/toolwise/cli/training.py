@@ -72,14 +72,13 @@ def _train(
 ) -> None:
     from rich.console import Console
 
+    from toolwise.cli.painting import plain_lines
     from toolwise.cli.progress import progress
     from toolwise.reports import write_report
 
     folder = out or Path("runs") / recipe.system
     console = Console()
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say = plain_lines(console)
 
     with progress(console, what) as report:
         metrics = run(recipe, folder, progress=report, say=say)

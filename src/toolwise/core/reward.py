@@ -32,7 +32,8 @@ class RewardFunction(Protocol):
     """Scores all rollouts of one group; it sees the whole group because some rewards need it.
 
     A function may also have ``begin_step(step: int)``, called before the groups of a training step are
-    scored (for schedules), and ``state_dict()`` / ``load_state_dict(state)`` (JSON-able, checkpointed).
+    scored (for schedules), ``state_dict()`` / ``load_state_dict(state)`` (JSON-able, checkpointed), and
+    ``check(task)``, which raises ToolwiseError for a task that it cannot score (called before a run begins).
     It makes no model call and no I/O.
     """
 

@@ -16,6 +16,8 @@ from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
+    refuse_tasks,
+    scorable,
     split_demonstrations,
     split_tasks,
     task_texts,
@@ -83,7 +85,14 @@ def train_rl(
 
     Args, returned metrics and errors are those of `train_sft`.
     """
+    if recipe.rollout.temperature == 0:
+        raise ToolwiseError(
+            "all rollouts of a group would be equal, and nothing could be learned from them",
+            where="rollout.temperature",
+            mend="give one above 0, for instance 1",
+        )
     training, held_out = split_tasks(recipe.tasks, recipe.validation)
+    refuse_tasks(recipe.tasks, [*training, *held_out], scorable(build_reward(recipe.reward)))
     policy = load_policy(recipe, lambda: task_texts(training), out / "base")
     room = recipe.rollout.limits.max_turn_tokens
     tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
