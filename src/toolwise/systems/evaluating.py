@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of
 from toolwise.evaluation import Outcome, Summary, check_info, outcome_of, summarise
 from toolwise.learning import Experience, rollout_records
 from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
@@ -138,7 +138,7 @@ def _play(
     trees = collector.collect(
         tasks, run=("evaluate",), samples=1, params=SamplingParams(temperature=0.0), done=count
     )
-    rewards = [function(tree.task, tree.rollouts())[0] for tree in trees]
+    rewards = [rewards_of(function, tree.task, tree.rollouts())[0] for tree in trees]
     return trees, rewards, function
 
 

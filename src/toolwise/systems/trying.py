@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolwise.advantages import build_advantage
-from toolwise.core import Reward, RolloutTree, ToolwiseError
+from toolwise.core import Reward, RolloutTree, ToolwiseError, rewards_of
 from toolwise.learning import TokenTree, score
 from toolwise.rewards import build_reward
 from toolwise.sampling import SamplingParams
@@ -71,7 +71,7 @@ def try_model(
             say(f"no reward: {error.where}: {error.problem}")
             yield tree, None
         else:
-            yield tree, reward(task, tree.rollouts())
+            yield tree, rewards_of(reward, task, tree.rollouts())
 
 
 def masks_of_demonstrations(recipe: SFTRecipe, say: Say = print) -> Iterator[Mask]:
