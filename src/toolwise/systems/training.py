@@ -12,6 +12,7 @@ from toolwise.core import RolloutTree, ToolwiseError
 from toolwise.learning import Learner, RunFolder, TokenTree, open_sink, train_policy, train_supervised
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
+from toolwise.systems.continuing import begun_length, changeable, check_length
 from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
@@ -23,7 +24,7 @@ from toolwise.systems.material import (
     task_texts,
 )
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, load_policy
-from toolwise.systems.recipe import Recipe, RLRecipe, SFTRecipe
+from toolwise.systems.recipe import Recipe, RLRecipe, RLTraining, SFTRecipe, SFTTraining
 
 EPOCHS = 3
 """Length of supervised training where a recipe states none."""
@@ -32,7 +33,7 @@ EPOCHS = 3
 def train_sft(
     recipe: SFTRecipe, out: Path, *, progress: Progress | None = None, say: Say = print
 ) -> dict[str, float]:
-    """Imitate demonstrations; the same call goes on where the run in `out` stopped.
+    """Imitate demonstrations; the same call, or one for a longer run, goes on where the run in `out` stopped.
 
     Args:
         recipe: What to do.
@@ -53,10 +54,9 @@ def train_sft(
     trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
     validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
     settings = recipe.training
-    steps = settings.steps
-    if steps is None:
-        epochs = EPOCHS if settings.epochs is None else settings.epochs
-        steps = math.ceil(epochs * math.ceil(len(trees) / settings.batch_size))
+    steps = _sft_steps(settings, len(trees))
+    before = begun_length(out, settings, lambda training: _sft_steps(training, len(trees)))
+    check_length(out, recipe.learner, before, steps)
     learner = Learner(policy.model, recipe.learner.settled(steps))
     run = _open(recipe, out)
     say(_opening(policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps"))
@@ -98,7 +98,8 @@ def train_rl(
     tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
     validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
     settings = recipe.training
-    updates = settings.steps * settings.epochs * settings.mini_batches
+    updates = _rl_updates(settings)
+    check_length(out, recipe.learner, begun_length(out, settings, _rl_updates), updates)
     learner = Learner(policy.model, recipe.learner.settled(updates))
     reference = None
     if recipe.loss.kl.coefficient > 0:
@@ -146,6 +147,17 @@ def train_rl(
         run.close()
 
 
+def _sft_steps(training: SFTTraining, demonstrations: int) -> int:
+    if training.steps is not None:
+        return training.steps
+    epochs = EPOCHS if training.epochs is None else training.epochs
+    return math.ceil(epochs * math.ceil(demonstrations / training.batch_size))
+
+
+def _rl_updates(training: RLTraining) -> int:
+    return training.steps * training.epochs * training.mini_batches
+
+
 def _open(recipe: Recipe, out: Path) -> RunFolder:
     try:
         run = RunFolder(out, sinks=[open_sink(name, out) for name in recipe.sinks])
@@ -155,7 +167,7 @@ def _open(recipe: Recipe, out: Path) -> RunFolder:
             where=str(out),
             mend="choose another with --out",
         ) from error
-    run.write_config(recipe.model_dump(mode="json"))
+    run.write_config(recipe.model_dump(mode="json"), changeable(recipe))
     return run
 
 
