@@ -31,13 +31,16 @@ def test_own_dialects(qwen, tmp_path, monkeypatch):
         "from toolwise.dialects import HermesDialect\n"
         "class Mine(HermesDialect):\n    pass\n"
         "def no_dialect(tokenizer):\n    return 3\n"
+        "def takes_none():\n    return 3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert type(build_dialect(parse({"type": "custom", "target": f"{MODULE}:Mine"}), qwen)).__name__ == "Mine"
     with pytest.raises(ToolwiseError, match="gives int, which is no dialect"):
         build_dialect(parse({"type": "custom", "target": f"{MODULE}:no_dialect"}), qwen)
-    with pytest.raises(ToolwiseError, match="cannot be imported"):
-        build_dialect(parse({"type": "custom", "target": f"{MODULE}:missing"}), qwen)
+    with pytest.raises(ValidationError, match="cannot be imported"):
+        parse({"type": "custom", "target": f"{MODULE}:missing"})
+    with pytest.raises(ToolwiseError, match="too many positional arguments"):
+        build_dialect(parse({"type": "custom", "target": f"{MODULE}:takes_none"}), qwen)
 
 
 @pytest.mark.parametrize(

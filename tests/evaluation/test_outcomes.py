@@ -48,7 +48,7 @@ def test_unknown_needs_are_left_unknown():
 @pytest.mark.parametrize("info", [{"needs_tool": "yes"}, {"needs_tool": 1}, {"calls_needed": -1}])
 def test_wrong_info_is_refused_with_the_task_named(info):
     task = Task.from_record({"id": "q7", "prompt": "?", "info": info})
-    with pytest.raises(ToolwiseError, match="task q7"):
+    with pytest.raises(ToolwiseError, match="task 'q7'"):
         outcome_of(task, rollout(task, said(answer="7")), False)
 
 

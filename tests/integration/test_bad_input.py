@@ -225,3 +225,109 @@ def test_a_refused_run_leaves_no_fresh_model_to_the_next_one(tmp_path, command, 
     done = train(1024)
     assert done.exit_code == 0, done.output
     assert json.loads((out / "base" / "config.json").read_text())["max_position_embeddings"] == 1024
+
+
+UNSCORABLE = [
+    (None, "exact_match", "no prediction can be compared with"),
+    (None, "f1", "no prediction can be compared with"),
+    ("many", "numeric", "'answer'"),
+    (None, "toolrl", "not a reference turn"),
+    ("<tool_call>\nx\n</tool_call>", "toolrl", "one JSON object a line"),
+    (None, "otc", "no prediction can be compared with"),
+    (None, "mash", "no prediction can be compared with"),
+]
+
+
+@pytest.mark.parametrize("answer, reward, problem", UNSCORABLE)
+@pytest.mark.parametrize("verb", [("train", "rl", "grpo"), ("evaluate", "--config", "grpo")])
+def test_tasks_that_the_reward_cannot_score_are_named_before_anything_is_loaded(
+    tmp_path, command, verb, answer, reward, problem
+):
+    rows = [{"id": "good", "prompt": "x", "answer": "<tool_call>\n{}\n</tool_call> 1"}]
+    rows += [{"id": f"bad-{number}", "prompt": "x", "answer": answer} for number in range(12)]
+    tasks = write_lines(tmp_path / "tasks.jsonl", rows)
+    # There is no model: it would be refused next.
+    message = refused(
+        *(command, *verb, "--model", tmp_path, "--tasks", tasks, "--out", tmp_path / "run"),
+        *("--set", f"reward.type={reward}"),
+    )
+    assert f"{tasks}: 12 of 13 tasks cannot be used" in message
+    assert "task 'bad-0', field 'answer'" in message
+    assert problem in message
+    assert "and 2 more" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_can_be_tried_on_tasks_without_answers(tmp_path, command, model_folder):
+    tasks = write_lines(tmp_path / "tasks.jsonl", [{"id": "[/a]", "prompt": "one [/b] two"}])
+    limits = ("--set", "rollout.limits.max_turn_tokens=4")
+    done = command("rollout", "--model", model_folder, "--tasks", tasks, *limits)
+    assert done.exit_code == 0, done.output
+    # Brackets are what the user wrote, in ids as in texts.
+    assert "─ [/a] ─" in done.output
+    assert "one [/b] two" in done.output
+    assert "no reward: task '[/a]', field 'answer'" in done.output
+    assert "reward: " not in done.output.replace("no reward: ", "")
+
+
+@pytest.mark.parametrize("info", [{"needs_tool": "yes"}, {"calls_needed": -1}])
+def test_information_that_cannot_be_judged_is_refused_before_the_rollouts(tmp_path, command, info):
+    rows = [
+        {"id": "a", "prompt": "x", "answer": "1"},
+        {"id": "b", "prompt": "x", "answer": "1", "info": info},
+    ]
+    tasks = write_lines(tmp_path / "tasks.jsonl", rows)
+    message = refused(command, "evaluate", "--model", tmp_path, "--tasks", tasks, "--out", tmp_path / "out")
+    assert "1 of 2 tasks cannot be used" in message
+    assert f"task 'b': info.{next(iter(info))}" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_that_cannot_be_written_are_refused_before_the_rollouts(
+    tmp_path, command, monkeypatch, model_folder, tasks_file
+):
+    import toolwise.systems.evaluating as evaluating
+
+    def play(*arguments):
+        raise AssertionError("played in vain")
+
+    monkeypatch.setattr(evaluating, "_play", play)
+    arguments = ("evaluate", "--model", model_folder, "--tasks", tasks_file, "--out")
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refused(command, *arguments, tmp_path / "file")
+    (tmp_path / "results.json").write_text("{")
+    assert "is no list of results" in refused(command, *arguments, tmp_path)
+
+
+def test_a_policys_name_stays_in_the_folder(tmp_path, command, model_folder, tasks_file):
+    limits = ("--set", "rollout.limits.max_turn_tokens=2", "--limit", 1)
+    out = tmp_path / "inner" / "out"
+    arguments = ("evaluate", "--model", model_folder, "--tasks", tasks_file, "--out", out, *limits)
+    assert command(*arguments, "--policy", "../../[/x] y").exit_code == 0
+    assert [path.name for path in (out / "rollouts").iterdir()] == ["-..-x-y.jsonl"]
+    assert json.loads((out / "results.json").read_text())[0]["policy"] == "../../[/x] y"
+    assert sorted(path.name for path in tmp_path.rglob("*.jsonl")) == ["-..-x-y.jsonl"]
+
+
+def test_masks_of_rows_with_brackets(tmp_path, command, model_folder):
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "[/a]"}]
+    long = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "word " * 600}]
+    rows = [{"id": "[/b]", "messages": turns}, {"id": "[/long]", "messages": long}]
+    file = write_lines(tmp_path / "demos.jsonl", rows)
+    done = command(
+        *("show", "mask", "sft", "--model", model_folder, "--tasks", file, "--limit", 2),
+        *("--set", "demonstrations.too_long=skip"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "[/b]: " in done.output
+    assert "left out" in done.output
+    assert "[/long]" in done.output
+
+
+def test_sampling_without_chance_has_nothing_to_teach(tmp_path, command, model_folder, tasks_file):
+    message = refused(
+        *(command, "train", "rl", "--model", model_folder, "--tasks", tasks_file, "--out", tmp_path / "run"),
+        *("--set", "rollout.temperature=0"),
+    )
+    assert "rollout.temperature: all rollouts of a group would be equal" in message
+    assert not (tmp_path / "run").exists()

@@ -223,3 +223,54 @@ def test_the_length_must_be_given_once(tmp_path, length):
     learner = Learner(policy(), LearnerConfig())
     with pytest.raises(ToolwiseError, match="either 'steps' or 'epochs'"):
         train_supervised(learner, demonstrations(), run=RunFolder(tmp_path), batch_size=4, seed=0, **length)
+
+
+class Failing(CountingReward):
+    """Fails in the second group of step 5, when the first one has already changed its state."""
+
+    def __call__(self, task, rollouts):
+        found = super().__call__(task, rollouts)
+        if self.step == 5 and task.id == "t1":
+            self.best = 99.0
+            raise KeyError("answer")
+        return found
+
+
+def test_a_reward_that_fails_takes_no_finished_step_with_it(straight, tmp_path):
+    with pytest.raises(ToolwiseError) as caught:
+        learn(tmp_path, reward=Failing())
+    assert caught.value.problem == "the reward function raised KeyError: 'answer'"
+    assert "task 't1'" in caught.value.where
+    assert "test_loops.py, line" in caught.value.where
+    assert "4 of 7 steps are safe" in caught.value.mend
+    # Steps 3 and 6 write checkpoints; step 4's was written because step 5 failed.
+    assert [path.name for path in RunFolder(tmp_path).checkpoints] == ["step_000003", "step_000004"]
+    assert same(learn(tmp_path), straight[1])
+    assert metrics(tmp_path) == metrics(straight[0])
+
+
+def test_rollouts_that_fail_take_no_finished_step_with_them(straight, tmp_path):
+    def stop(step):
+        if step == 6:
+            raise ToolwiseError("the server is gone", mend="start it again")
+
+    with pytest.raises(ToolwiseError, match=r"the server is gone\n→ start it again; 5 of 7 steps are safe"):
+        learn(tmp_path, stop=stop)
+    assert same(learn(tmp_path), straight[1])
+
+
+def test_a_step_that_failed_half_way_is_not_saved(straight, tmp_path, monkeypatch):
+    """Weights that some of the step's updates have changed belong to no step."""
+    step = Learner.step
+
+    def fails(self, trees, loss, **options):
+        if self.steps == 4 * 4 + 2:  # the third of the four updates of step 5
+            raise ToolwiseError("the gradient has norm nan")
+        return step(self, trees, loss, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "step", fails)
+        with pytest.raises(ToolwiseError, match=r"norm nan\n→ 3 of 7 steps are safe"):
+            learn(tmp_path)
+    assert [path.name for path in RunFolder(tmp_path).checkpoints] == ["step_000003"]
+    assert same(learn(tmp_path), straight[1])

@@ -86,6 +86,15 @@ def test_toolrl_has_the_settings_of_its_program():
         ("tools.7.type=search", ["'tools.7'", "list of 2"]),
         ("sinks=[wandb, tensorbord]", ["'sinks.1' is 'tensorbord'", "'tensorboard'"]),
         ("reward={type: custom, target: no.such.module:thing}", ["'reward.target'", "PYTHONPATH"]),
+        ("advantage={type: custom, target: no.such:x}", ["'advantage.target'", "PYTHONPATH"]),
+        ("dialect={type: custom, target: no.such:x}", ["'dialect.target'", "PYTHONPATH"]),
+        ("tools=[{type: function, target: no.such:x}]", ["'tools.0.target'", "PYTHONPATH"]),
+        ("reward={type: custom, target: plain}", ["'reward.target' is 'plain'", "module:attribute"]),
+        ("reward={type: custom, target: os:environ}", ["'os:environ', which gives a _Environ", "function"]),
+        ("tools=[calculator]", ["'tools.0' is 'calculator'", "{key: value}"]),
+        ("tools=calculator", ["'tools' is 'calculator'", "a list"]),
+        ("learner.learning_rate=.inf", ["'learner.learning_rate' is inf", "finite"]),
+        ("learner.betas=[0.9, 1]", ["'learner.betas.1' is 1", "less than 1"]),
     ],
 )
 def test_what_is_wrong_is_named(override, parts):

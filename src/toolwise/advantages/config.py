@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ImportString
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from toolwise.advantages.credit import AdvantageEstimator
 from toolwise.advantages.estimators import GPG, PassAtK, ReinforcePlusPlus
 from toolwise.advantages.normalise import Normaliser
 from toolwise.advantages.terms import PartSource, Term, TermsEstimator
+from toolwise.core.targets import TARGET_PATTERN, importable_callable, made_from
 
 Single = Literal["raw", "zero", "error"]
 Divisor = Literal["sample", "population"]
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TermsConfig(_Config):
@@ -158,7 +159,7 @@ class CustomAdvantageConfig(_Config):
     """
 
     type: Literal["custom"] = "custom"
-    target: ImportString[Any]
+    target: Annotated[str, Field(pattern=TARGET_PATTERN), AfterValidator(importable_callable)]
     arguments: dict[str, Any] = {}
 
 
@@ -181,9 +182,13 @@ AdvantageConfig = Annotated[
 
 
 def build_advantage(config: AdvantageConfig) -> AdvantageEstimator:
-    """The estimator of a configuration."""
+    """The estimator of a configuration.
+
+    Raises:
+        ToolwiseError: A custom target does not take its arguments, or makes something that cannot be called.
+    """
     if isinstance(config, CustomAdvantageConfig):
-        made: AdvantageEstimator = config.target(**config.arguments)
+        made: AdvantageEstimator = made_from(config.target, config.arguments)
         return made
     if isinstance(config, ReinforcePlusPlusConfig):
         return ReinforcePlusPlus(config.discount)

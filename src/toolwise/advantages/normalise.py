@@ -30,7 +30,7 @@ class Normaliser(BaseModel):
         zero_std: Where the std is below ε: still divide by std + ε, or only ``centre``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     over: Scope = "group"
     centre: Literal["mean", "leave_one_out", "length_weighted"] = "mean"

@@ -15,7 +15,7 @@ from toolwise.core import ToolwiseError
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TotalSource(_Model):

@@ -36,6 +36,7 @@ def evaluate(
     """
     from rich.console import Console
 
+    from toolwise.cli.painting import plain_lines
     from toolwise.cli.progress import progress
     from toolwise.evaluation import results_table
     from toolwise.systems import evaluate_model
@@ -49,7 +50,7 @@ def evaluate(
             out,
             name,
             done=lambda finished, total: report(finished, total, {}),
-            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
+            say=plain_lines(console),
         )
     console.print(results_table({name: found.summary}, title="Tasks"))
     rewards = "  ".join(f"{part} {value:.3f}" for part, value in found.rewards.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -10,6 +10,11 @@ from rich.text import Text
 from toolwise.core import Reward, Rollout, Turn
 
 STYLES = {"prompt": "dim", "assistant": "cyan", "tool": "yellow"}
+
+
+def plain_lines(console: Console) -> Callable[[str], None]:
+    """What prints a line as it is: brackets in names of files and tasks are no markup."""
+    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def paint_rollout(console: Console, rollout: Rollout, reward: Reward | None = None) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolwise.cli import options
+
+if TYPE_CHECKING:
+    from toolwise.core import Reward
 
 Samples = Annotated[int, typer.Option(min=1, help="Rollouts of each task.")]
 
@@ -29,15 +33,19 @@ def rollout(
     """
     from rich.console import Console
     from rich.rule import Rule
+    from rich.text import Text
 
-    from toolwise.cli.painting import paint_rollout
+    from toolwise.cli.painting import paint_rollout, plain_lines
     from toolwise.systems.trying import try_model
 
     recipe = options.model_recipe(config, options.Given(model, tasks, format, corpus, limit, seed, set_))
     console = Console()
-    for tree, rewards in try_model(recipe, samples=samples, greedy=greedy, say=console.print):
-        console.print(Rule(tree.task.id))
-        for number, (path, reward) in enumerate(zip(tree.rollouts(), rewards, strict=True)):
+    for tree, rewards in try_model(recipe, samples=samples, greedy=greedy, say=plain_lines(console)):
+        # Text, not markup: brackets in ids are what they are.
+        console.print(Rule(Text(tree.task.id)))
+        rollouts = tree.rollouts()
+        scores: Sequence[Reward | None] = rewards or [None] * len(rollouts)
+        for number, (path, reward) in enumerate(zip(rollouts, scores, strict=True)):
             if samples > 1:
                 console.print(Rule(f"sample {number}", style="dim"))
             paint_rollout(console, path, reward)
@@ -65,8 +73,9 @@ def show_mask(
     """
     from rich.console import Console
     from rich.rule import Rule
+    from rich.text import Text
 
-    from toolwise.cli.painting import legend, paint_mask
+    from toolwise.cli.painting import legend, paint_mask, plain_lines
     from toolwise.systems import SFTRecipe
     from toolwise.systems.trying import masks_of_demonstrations, masks_of_rollouts
 
@@ -74,11 +83,11 @@ def show_mask(
     console = Console()
     supervised = isinstance(chosen, SFTRecipe)
     if isinstance(chosen, SFTRecipe):
-        masks = masks_of_demonstrations(chosen, say=console.print)
+        masks = masks_of_demonstrations(chosen, say=plain_lines(console))
     else:
-        masks = masks_of_rollouts(chosen, samples=samples, say=console.print)
+        masks = masks_of_rollouts(chosen, samples=samples, say=plain_lines(console))
     for mask in masks:
         trained = sum(weight > 0 for weight in mask.weights)
-        console.print(Rule(f"{mask.name}: {trained} of {len(mask.tokens)} tokens trained"))
+        console.print(Rule(Text(f"{mask.name}: {trained} of {len(mask.tokens)} tokens trained")))
         paint_mask(console, mask.tokens, mask.weights, None if supervised else mask.advantages)
     console.print(legend(not supervised))

@@ -24,7 +24,7 @@ def train_sft(
     seed: options.Seed = None,
     set_: options.Set = None,
 ) -> None:
-    """Imitate demonstrations. Run the same command again to go on after a stop.
+    """Imitate demonstrations. Run the same command again to go on after a stop, or with more steps.
 
     Example: toolwise train sft sft --model Qwen/Qwen3-0.6B --tasks demos.jsonl --out runs/cold
     """
@@ -50,7 +50,7 @@ def train_rl(
     seed: options.Seed = None,
     set_: options.Set = None,
 ) -> None:
-    """Learn from rewarded rollouts. Run the same command again to go on after a stop.
+    """Learn from rewarded rollouts. Run the same command again to go on after a stop, or with more steps.
 
     Example: toolwise train rl otc-grpo --model runs/cold --tasks train.jsonl --set learner.learning_rate=1e-5
     """
@@ -72,14 +72,13 @@ def _train(
 ) -> None:
     from rich.console import Console
 
+    from toolwise.cli.painting import plain_lines
     from toolwise.cli.progress import progress
     from toolwise.reports import write_report
 
     folder = out or Path("runs") / recipe.system
     console = Console()
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say = plain_lines(console)
 
     with progress(console, what) as report:
         metrics = run(recipe, folder, progress=report, say=say)

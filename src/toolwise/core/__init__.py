@@ -4,8 +4,9 @@ Nothing here imports torch or any other room.
 """
 
 from toolwise.core.errors import ErrorKind, ToolwiseError
-from toolwise.core.reward import Reward, RewardFunction
+from toolwise.core.reward import Reward, RewardFunction, rewards_of
 from toolwise.core.seeding import seed_for
+from toolwise.core.targets import load_target
 from toolwise.core.task import Message, Task
 from toolwise.core.tree import Rollout, RolloutEnd, RolloutTree, StopReason
 from toolwise.core.turn import ToolCall, ToolResult, Turn
@@ -24,5 +25,7 @@ __all__ = [
     "ToolResult",
     "ToolwiseError",
     "Turn",
+    "load_target",
+    "rewards_of",
     "seed_for",
 ]

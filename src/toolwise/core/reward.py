@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from toolwise.core.errors import ToolwiseError
 from toolwise.core.task import Task
 from toolwise.core.tree import Rollout
 
@@ -32,10 +35,48 @@ class RewardFunction(Protocol):
     """Scores all rollouts of one group; it sees the whole group because some rewards need it.
 
     A function may also have ``begin_step(step: int)``, called before the groups of a training step are
-    scored (for schedules), and ``state_dict()`` / ``load_state_dict(state)`` (JSON-able, checkpointed).
+    scored (for schedules), ``state_dict()`` / ``load_state_dict(state)`` (JSON-able, checkpointed), and
+    ``check(task)``, which raises ToolwiseError for a task that it cannot score (called before a run begins).
     It makes no model call and no I/O.
     """
 
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """One Reward per rollout, in their order."""
         ...
+
+
+def rewards_of(function: RewardFunction, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
+    """The rewards of one group, checked: a user's own function may do anything.
+
+    Raises:
+        ToolwiseError: The function raised something, or does not give one finite Reward for each rollout.
+    """
+    where = f"task '{task.id}'"
+    try:
+        found = function(task, rollouts)
+    except ToolwiseError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ToolwiseError(
+            f"the reward function raised {type(error).__name__}: {error}",
+            where=f"{where}, {last.filename}, line {last.lineno}",
+            mend="mend the function; TOOLWISE_DEBUG=1 shows the whole traceback",
+        ) from error
+    mend = "return one Reward for each rollout, in their order"
+    if not isinstance(found, list | tuple) or not all(isinstance(reward, Reward) for reward in found):
+        raise ToolwiseError("the reward function gave no list of Reward", where=where, mend=mend)
+    if len(found) != len(rollouts):
+        raise ToolwiseError(
+            f"the reward function gave {len(found)} rewards for {len(rollouts)} rollouts",
+            where=where,
+            mend=mend,
+        )
+    for reward, rollout in zip(found, rollouts, strict=True):
+        if not isinstance(reward.total, int | float) or not math.isfinite(reward.total):
+            raise ToolwiseError(
+                f"the reward of sample {rollout.sample} is {reward.total!r}",
+                where=where,
+                mend="give a finite number",
+            )
+    return list(found)

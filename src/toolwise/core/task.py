@@ -62,7 +62,7 @@ class Task:
         tools = record.get("tools")
         if tools is None:
             tools = ()
-        if isinstance(tools, str) or not all(isinstance(tool, str | Mapping) for tool in tools):
+        if not isinstance(tools, list | tuple) or not all(isinstance(tool, str | Mapping) for tool in tools):
             raise refuse("tools", "is not a list of names or schemas", 'for instance ["search"]')
         info = record.get("info")
         if info is None:

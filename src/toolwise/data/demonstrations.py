@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toolwise.core import Message, Task, ToolwiseError
+from toolwise.core.records import Row, read_rows
 from toolwise.data.formats import gsm8k_conversation, rlla_conversation, rlla_rows
-from toolwise.data.messages import check_calls, check_tools
+from toolwise.data.messages import check_calls
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.writing import write_records
-from toolwise.tools.records import Row, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,6 @@ class Demonstration:
                 raise ToolwiseError("field 'messages' is missing", mend="give the conversation, as a list")
             if isinstance(record["messages"], str):
                 raise ToolwiseError("field 'messages' is a string", mend="give a list of messages")
-            check_tools(record.get("tools"))
         as_task = (
             {"prompt" if key == "messages" else key: record[key] for key in record}
             if isinstance(record, Mapping)

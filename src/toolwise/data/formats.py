@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from toolwise.core import Message, Task, ToolwiseError
+from toolwise.core.records import Row, read_rows
 from toolwise.tools.calculator import calculate
-from toolwise.tools.records import Row, read_rows
 from toolwise.tools.tool import ToolError
 
 Conversation = tuple[str, tuple[Message, ...], tuple[str, ...]]

@@ -38,17 +38,3 @@ def check_calls(message: Mapping[str, Any], field: str) -> None:
                 raise ToolwiseError(f"{place} has arguments that are not JSON: {error}", mend=mend) from error
         if not isinstance(arguments, Mapping):
             raise ToolwiseError(f"{place} has arguments that are not an object", mend=mend)
-
-
-def check_tools(tools: Any) -> None:
-    """Refuse a `tools` field that is neither a list of names nor one of schemas.
-
-    Raises:
-        ToolwiseError: Says what the field takes.
-    """
-    if tools is None:
-        return
-    if not isinstance(tools, list | tuple) or not all(isinstance(tool, str | Mapping) for tool in tools):
-        raise ToolwiseError(
-            "field 'tools' is not a list of names or schemas", mend='write for instance ["search"]'
-        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from toolwise.core import ToolwiseError
-from toolwise.tools.records import Row, refuse_rows
+from toolwise.core.records import Row, refuse_rows
 
 
 class _Identified(Protocol):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from toolwise.core import Task
+from toolwise.core.records import Row, read_rows
 from toolwise.data.formats import gsm8k_task, rlla_rows, rlla_task
-from toolwise.data.messages import check_calls, check_tools
+from toolwise.data.messages import check_calls
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.writing import write_records
-from toolwise.tools.records import Row, read_rows
 
 TaskFormat = Literal["gsm8k", "rlla"]
 
@@ -39,10 +39,7 @@ def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]
     folded = ("prompt", "tools", "info") if path.suffix == ".parquet" else ()
 
     def make(row: Row) -> Task:
-        record = unfolded(row.record, folded)
-        if isinstance(record, Mapping):
-            check_tools(record.get("tools"))
-        task = Task.from_record(record)
+        task = Task.from_record(unfolded(row.record, folded))
         for index, message in enumerate(task.prompt):
             check_calls(message, f"prompt[{index}]")
         return task

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolwise.core import ToolwiseError
-from toolwise.tools.records import JSON_COLUMNS
+from toolwise.core.records import JSON_COLUMNS
 
 
 def write_records(path: Path, records: Sequence[dict[str, Any]]) -> None:

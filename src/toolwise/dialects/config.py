@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pkgutil
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from toolwise.core import ToolwiseError
+from toolwise.core.targets import TARGET_PATTERN, check_arguments, importable, load_target
 from toolwise.dialects.dialect import Dialect
 from toolwise.dialects.hermes import HermesDialect
 from toolwise.dialects.toolrl import ToolRLDialect
@@ -16,7 +16,7 @@ from toolwise.dialects.toolrl import ToolRLDialect
 class HermesConfig(BaseModel):
     """Hermes-style JSON calls in the model's own chat template."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["hermes"] = "hermes"
     template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -28,7 +28,7 @@ class HermesConfig(BaseModel):
 class ToolRLConfig(BaseModel):
     """ToolRL's tags in the model's own chat template."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["toolrl"] = "toolrl"
     template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -40,30 +40,24 @@ class ToolRLConfig(BaseModel):
 class CustomDialectConfig(BaseModel):
     """The user's own: something at ``module:attribute`` that takes a tokenizer and gives a `Dialect`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["custom"] = "custom"
-    target: str = Field(pattern=r"^[\w.]+:[\w.]+$")
+    target: Annotated[str, Field(pattern=TARGET_PATTERN), AfterValidator(importable)]
 
     def build(self, tokenizer: Any) -> Dialect:
-        """The dialect for this tokenizer; imports the module.
+        """The dialect for this tokenizer.
 
         Raises:
-            ToolwiseError: There is no such thing, or what it gives is no dialect.
+            ToolwiseError: The target takes no tokenizer, or what it gives is no dialect.
         """
-        where = f"dialect target '{self.target}'"
-        try:
-            factory = pkgutil.resolve_name(self.target)
-        except (ImportError, AttributeError) as error:
-            raise ToolwiseError(
-                f"cannot be imported: {error}",
-                where=where,
-                mend="run the command in the module's folder, or put that on PYTHONPATH",
-            ) from error
-        dialect = factory(tokenizer) if callable(factory) else factory
+        dialect = load_target(self.target)
+        if callable(dialect):
+            check_arguments(self.target, dialect, tokenizer)
+            dialect = dialect(tokenizer)
         if not isinstance(dialect, Dialect):
             raise ToolwiseError(
                 f"gives {type(dialect).__name__}, which is no dialect",
-                where=where,
+                where=f"target '{self.target}'",
                 mend="give it the methods and attributes of toolwise.dialects.Dialect",
             )
         return dialect

@@ -5,7 +5,7 @@ An `Outcome` is what one question came to; `summarise` turns outcomes into a `Su
 
 from toolwise.evaluation.intervals import Interval, bootstrap_ratio, wilson
 from toolwise.evaluation.metrics import MEASURES, Summary, summarise
-from toolwise.evaluation.outcomes import Outcome, errors_of, outcome_of
+from toolwise.evaluation.outcomes import Outcome, check_info, errors_of, outcome_of
 from toolwise.evaluation.probe import Knowledge, label_knowledge, mark_boundary, probe
 from toolwise.evaluation.smart import JoinedOveruse, joined_overuse
 from toolwise.evaluation.table import results_table
@@ -18,6 +18,7 @@ __all__ = [
     "Outcome",
     "Summary",
     "bootstrap_ratio",
+    "check_info",
     "errors_of",
     "joined_overuse",
     "label_knowledge",

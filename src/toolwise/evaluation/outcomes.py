@@ -67,6 +67,16 @@ def outcome_of(task: Task, rollout: Rollout, correct: bool) -> Outcome:
     )
 
 
+def check_info(task: Task) -> None:
+    """Refuse a task whose ``info`` `outcome_of` could not read, before it is tried.
+
+    Raises:
+        ToolwiseError: As in `outcome_of`.
+    """
+    _truth(task)
+    _count(task)
+
+
 def errors_of(turns: Sequence[Turn]) -> tuple[str, ...]:
     """The typed errors of a rollout, each once.
 
@@ -97,7 +107,7 @@ def _truth(task: Task) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise ToolwiseError(
             f"info.needs_tool is {value!r}",
-            where=f"task {task.id}",
+            where=f"task '{task.id}'",
             mend="write true or false, or leave it out",
         )
     return value
@@ -109,6 +119,6 @@ def _count(task: Task) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ToolwiseError(
-            f"info.calls_needed is {value!r}", where=f"task {task.id}", mend="write a whole number from 0"
+            f"info.calls_needed is {value!r}", where=f"task '{task.id}'", mend="write a whole number from 0"
         )
     return value

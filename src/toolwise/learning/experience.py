@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolwise.advantages.credit import AdvantageEstimator, credit_of
-from toolwise.core import ErrorKind, Reward, RewardFunction, Rollout, RolloutTree, StopReason, ToolwiseError
+from toolwise.core import (
+    ErrorKind,
+    Reward,
+    RewardFunction,
+    Rollout,
+    RolloutTree,
+    StopReason,
+    ToolwiseError,
+    rewards_of,
+)
 from toolwise.learning.token_tree import TokenTree
 
 UNCUT = (StopReason.ANSWERED, StopReason.DEMONSTRATION)
@@ -49,7 +58,8 @@ def score(trees: Sequence[RolloutTree], reward: RewardFunction, advantage: Advan
         advantage: Called once, with all rollouts in order.
 
     Raises:
-        ToolwiseError: A user's reward or estimator returned the wrong number of values.
+        ToolwiseError: A user's reward failed (see `rewards_of`), or an estimator returned the wrong number of
+            values.
     """
     rollouts = tuple(tuple(tree.rollouts()) for tree in trees)
     groups: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -59,13 +69,7 @@ def score(trees: Sequence[RolloutTree], reward: RewardFunction, advantage: Advan
     rewards: dict[tuple[int, int], Reward] = {}
     for members in groups.values():
         task = trees[members[0][0]].task
-        found = reward(task, [rollouts[number][place] for number, place in members])
-        if len(found) != len(members):
-            raise ToolwiseError(
-                f"the reward function gave {len(found)} rewards for {len(members)} rollouts",
-                where=f"task {task.id!r}",
-                mend="return one Reward for each rollout, in their order",
-            )
+        found = rewards_of(reward, task, [rollouts[number][place] for number, place in members])
         rewards.update(zip(members, found, strict=True))
     places = [(number, place) for number, tree in enumerate(rollouts) for place in range(len(tree))]
     values = advantage(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -26,13 +26,16 @@ from toolwise.learning.objectives import (
 from toolwise.learning.packing import TokenBatch, pack, padding_share
 from toolwise.learning.token_tree import TokenTree
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Decay of a running mean, in [0, 1)."""
+
 
 class LearnerConfig(BaseModel):
     """How weights are updated.
 
     Attributes:
         learning_rate: Highest learning rate, > 0.
-        betas: AdamW's decay of the first and the second moment.
+        betas: AdamW's decay of the first and the second moment, each in [0, 1).
         weight_decay: AdamW's decoupled decay, on matrices only, ≥ 0.
         schedule: After the warm-up: constant, or falling to 0 at `total_steps`, linearly or as a cosine.
         warmup_steps: Optimizer steps over which the learning rate rises linearly, ≥ 0.
@@ -45,10 +48,10 @@ class LearnerConfig(BaseModel):
             accelerators that have it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     learning_rate: float = Field(default=1e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: int = Field(default=0, ge=0)

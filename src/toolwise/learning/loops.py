@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -198,19 +199,22 @@ def _train(
     progress: Progress | None,
 ) -> dict[str, float]:
     """Steps, metrics, checkpoints. `prepare` changes nothing and may be interrupted; `update` may not."""
-    done = saved = run.resume(learner, reward=reward)
+    done = saved = tried = run.resume(learner, reward=reward)
     whole = True
+    updates, state = learner.steps, None
     metrics: dict[str, float] = {}
     try:
         for step in range(done + 1, steps + 1):
             material = prepare(step)
             with uninterrupted():
                 whole = False
+                updates, state = learner.steps, _state_of(reward)
                 torch.manual_seed(seed_for(seed, "update", step))
                 metrics = update(step, material)
                 run.log(step, metrics)
                 done, whole = step, True
                 if step % checkpoint_every == 0 or step == steps:
+                    tried = step
                     run.save(step, learner, tokenizer=tokenizer, reward=reward)
                     saved = step
             if progress is not None:
@@ -223,7 +227,21 @@ def _train(
             f"stopped; {saved} of {steps} steps are safe in {run.path}",
             mend="run the same command again to go on",
         ) from None
+    except ToolwiseError as error:
+        # A step that failed before it had touched the weights takes no finished step with it.
+        if done > max(saved, tried) and (whole or learner.steps == updates):
+            if not whole and state is not None:
+                reward.load_state_dict(state)
+            run.save(done, learner, tokenizer=tokenizer, reward=reward)
+            saved = done
+        safe = f"{saved} of {steps} steps are safe in {run.path}"
+        mend = f"{error.mend}; {safe}" if error.mend else safe
+        raise ToolwiseError(error.problem, where=error.where, mend=mend) from error
     return metrics
+
+
+def _state_of(reward: Any) -> Any:
+    return copy.deepcopy(reward.state_dict()) if hasattr(reward, "state_dict") else None
 
 
 def _length(steps: int | None, from_epochs: int | None) -> int:

@@ -31,7 +31,7 @@ class SupervisedLossConfig(BaseModel):
         horizon: Fixed length in tokens that ``seq-mean-token-sum-norm`` divides by, > 0.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     type: Literal["supervised"] = "supervised"
     aggregation: Aggregation = "token-mean"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,25 +42,54 @@ class RunFolder:
         """Complete checkpoints, oldest first."""
         return list_checkpoints(self.path / "checkpoints")
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write ``config.yaml``, or check that the one there says the same.
+    @staticmethod
+    def config_of(path: Path) -> dict[str, Any]:
+        """What ``config.yaml`` of a run folder says; empty where there is none.
+
+        Raises:
+            ToolwiseError: It cannot be read.
+        """
+        file = path / "config.yaml"
+        if not file.is_file():
+            return {}
+        try:
+            there = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ToolwiseError(
+                f"cannot be read: {error}", where=str(file), mend="mend it, or choose another folder"
+            ) from error
+        if not isinstance(there, dict):
+            raise ToolwiseError(
+                "is no mapping of keys to values", where=str(file), mend="choose another folder"
+            )
+        return there
+
+    def write_config(self, config: Mapping[str, Any], changeable: Sequence[str] = ()) -> None:
+        """Write ``config.yaml``; a run that is there already must have the same one.
+
+        Args:
+            config: What JSON can hold.
+            changeable: Dotted keys that may differ; the file then says the new values.
 
         Raises:
             ToolwiseError: The folder holds a run with another configuration; names the keys.
         """
         path = self.path / "config.yaml"
-        text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
-        if path.is_file():
-            there, new = yaml.safe_load(path.read_text(encoding="utf-8")) or {}, yaml.safe_load(text) or {}
-            different = sorted(key for key in there.keys() | new.keys() if there.get(key) != new.get(key))
-            if different:
+        new = json.loads(json.dumps(config))
+        text = yaml.safe_dump(new, sort_keys=False, allow_unicode=True)
+        if there := self.config_of(self.path):
+            different = list(_different(there, new))
+            if refused := [key for key in different if key not in changeable]:
                 raise ToolwiseError(
-                    f"the run in this folder has another configuration: {', '.join(different)}",
+                    f"the run in this folder has another configuration: {', '.join(refused)}",
                     where=str(path),
                     mend="choose another folder, or remove this one to start anew",
                 )
-            return
-        path.write_text(text, encoding="utf-8")
+            if not different:
+                return
+        unfinished = path.with_name(path.name + ".part")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics of one step; a value that is not finite is written as null."""
@@ -129,3 +158,12 @@ class RunFolder:
         if not self.metrics_path.is_file():
             return []
         return self.metrics_path.read_bytes().splitlines(keepends=True)
+
+
+def _different(there: Any, new: Any, key: str = "") -> Iterator[str]:
+    """The dotted keys in which two configurations differ."""
+    if isinstance(there, Mapping) and isinstance(new, Mapping):
+        for inner in sorted(there.keys() | new.keys(), key=str):
+            yield from _different(there.get(inner), new.get(inner), f"{key}.{inner}" if key else str(inner))
+    elif there != new:
+        yield key

@@ -56,6 +56,10 @@ class AnswerReward:
         """
         raise NotImplementedError
 
+    def check(self, task: Task) -> None:
+        """Refuse a task without a usable reference; errors as in `correctness`."""
+        self.correctness(task, "")
+
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """Reward of each rollout, with the parts ``correct`` and ``format``."""
         rewards = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ImportString, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from toolwise.core import RewardFunction, ToolwiseError
+from toolwise.core import RewardFunction, load_target
+from toolwise.core.targets import TARGET_PATTERN, check_arguments, importable_callable, made_from
 from toolwise.rewards.answers import ExactMatchReward, F1Reward, NumericReward
 from toolwise.rewards.mash import MashReward, Penalty
 from toolwise.rewards.otc import OTCReward, UnknownMinimum
@@ -17,7 +17,7 @@ from toolwise.rewards.toolrl import END_TOKENS, ToolRLReward, ToolRLSettings
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AnswerRewardConfig(_Config):
@@ -66,7 +66,7 @@ class CustomRewardConfig(_Config):
     """
 
     type: Literal["custom"] = "custom"
-    target: ImportString[Callable[..., Any]]
+    target: Annotated[str, Field(pattern=TARGET_PATTERN), AfterValidator(importable_callable)]
     arguments: dict[str, Any] = {}
 
 
@@ -149,7 +149,8 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     """The reward function of a configuration.
 
     Raises:
-        ToolwiseError: If a custom class makes something that cannot be called.
+        ToolwiseError: If a custom target does not take its arguments, or makes something that cannot be
+            called.
     """
     if isinstance(config, ExactMatchConfig):
         return ExactMatchReward(config.after, config.format_weight)
@@ -165,13 +166,10 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     if isinstance(config, MashConfig):
         correctness = build_reward(config.correctness)
         return MashReward(correctness, config.penalty, config.decay, config.max_searches)
-    target = config.target
-    made: Any = target(**config.arguments) if inspect.isclass(target) else partial(target, **config.arguments)
-    if not callable(made):
-        raise ToolwiseError(
-            f"makes a {type(made).__name__}, which cannot be called",
-            where="reward target",
-            mend="give a class with __call__(task, rollouts), or a function (task, rollouts, **arguments)",
-        )
-    reward: RewardFunction = made
-    return reward
+    target = load_target(config.target)
+    if inspect.isclass(target):
+        made: RewardFunction = made_from(config.target, config.arguments)
+        return made
+    check_arguments(config.target, target, "task", "rollouts", **config.arguments)
+    # An object keeps its begin_step and its state; a function has none.
+    return target if not config.arguments else partial(target, **config.arguments)

@@ -63,6 +63,12 @@ class MashReward:
         self.decay, self.max_searches = decay, max_searches
         self._known = MinimumCalls()
 
+    def check(self, task: Task) -> None:
+        """Let the correctness reward refuse a task that it cannot score."""
+        check = getattr(self.correctness, "check", None)
+        if check is not None:
+            check(task)
+
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """Rewards of one group, with the parts ``correct``, ``tool`` and ``calls``."""
         judged = self.correctness(task, rollouts)

@@ -109,6 +109,12 @@ class OTCReward:
         self.format_weight, self.include_unrun, self.correct_at = format_weight, include_unrun, correct_at
         self._known = MinimumCalls()
 
+    def check(self, task: Task) -> None:
+        """Let the correctness reward refuse a task that it cannot score."""
+        check = getattr(self.correctness, "check", None)
+        if check is not None:
+            check(task)
+
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """Rewards of one group, with the parts ``correct``, ``tool``, ``calls`` and ``format``."""
         judged = self.correctness(task, rollouts)

@@ -35,7 +35,7 @@ class ToolRLSettings(BaseModel):
         coarse: §5.3: the calls count only all together.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     matching: Literal["published", "paper"] = "published"
     length: Literal["none", "fixed", "dynamic"] = "none"
@@ -194,26 +194,28 @@ class ToolRLReward:
         Raises:
             ToolwiseError: If the task's answer is no reference turn.
         """
-        if not isinstance(task.answer, str):
-            raise ToolwiseError(
-                f"answer is {type(task.answer).__name__}, not a reference turn",
-                where=f"task '{task.id}', field 'answer'",
-                mend="give the reference turn as one string with its tags",
-            )
-        return [self._reward(task, task.answer, rollout) for rollout in rollouts]
+        reference = _reference(task)
+        return [self._reward(task, reference, rollout) for rollout in rollouts]
+
+    def check(self, task: Task) -> None:
+        """Refuse a task whose answer is no reference turn; errors as in ``__call__``."""
+        self._score(task, "", _reference(task))
 
     def _reward(self, task: Task, reference: str, rollout: Rollout) -> Reward:
         written = next((turn.text for turn in rollout.turns if turn.role == "assistant"), "")
+        score = self._score(task, self._without_end(written), reference)
+        parts = {"format": score.format, "correctness": score.correctness, "length": score.length}
+        return Reward(score.total, parts)
+
+    def _score(self, task: Task, response: str, reference: str) -> ToolRLScore:
         try:
-            score = toolrl_score(self._without_end(written), reference, self.settings, self._step)
+            return toolrl_score(response, reference, self.settings, self._step)
         except json.JSONDecodeError as error:
             raise ToolwiseError(
                 f"the reference turn's calls are not one JSON object a line ({error})",
                 where=f"task '{task.id}', field 'answer'",
                 mend="write each call on a line of its own between <tool_call> and </tool_call>",
             ) from error
-        parts = {"format": score.format, "correctness": score.correctness, "length": score.length}
-        return Reward(score.total, parts)
 
     def _without_end(self, text: str) -> str:
         text = text.rstrip()
@@ -221,3 +223,13 @@ class ToolRLReward:
             for token in self.end_tokens:
                 text = text.removesuffix(token).rstrip()
         return text
+
+
+def _reference(task: Task) -> str:
+    if not isinstance(task.answer, str):
+        raise ToolwiseError(
+            f"answer is {type(task.answer).__name__}, not a reference turn",
+            where=f"task '{task.id}', field 'answer'",
+            mend="give the reference turn as one string with its tags",
+        )
+    return task.answer

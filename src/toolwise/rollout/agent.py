@@ -33,7 +33,7 @@ class Limits(BaseModel):
         seconds: Wall-clock time of one rollout, tools included.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_turns: int = Field(default=4, ge=1)
     max_turn_tokens: int = Field(default=256, ge=1)

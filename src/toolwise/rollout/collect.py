@@ -27,7 +27,7 @@ class CollectorConfig(BaseModel):
         limits: What ends a rollout.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     tasks_per_step: int = Field(default=16, ge=1)
     group_size: int = Field(default=8, ge=1)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError
-from toolwise.evaluation import Outcome, Summary, outcome_of, summarise
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of
+from toolwise.evaluation import Outcome, Summary, check_info, outcome_of, summarise
 from toolwise.learning import Experience, rollout_records
 from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
 from toolwise.rollout import Collector
 from toolwise.sampling import SamplingParams
-from toolwise.systems.material import split_tasks, task_texts
+from toolwise.systems.material import refuse_tasks, scorable, split_tasks, task_texts
 from toolwise.systems.policy import Policy, Say, fitting_tasks, load_policy
 from toolwise.systems.recipe import HeldOut, RLRecipe
 
@@ -89,8 +91,16 @@ def evaluate_model(
         ToolwiseError: The model or the tasks cannot be used, or the folder cannot be written.
     """
     tasks, _ = split_tasks(recipe.tasks, HeldOut())
+    refuse_tasks(recipe.tasks, tasks, scorable(build_reward(recipe.reward)), check_info)
     policy: Policy = load_policy(recipe, lambda: task_texts(tasks))
     tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
+    file_name = re.sub(r"[^\w.-]+", "-", name).strip(".") or "policy"
+    results, rollouts = out / "results.json", out / "rollouts" / f"{file_name}.jsonl"
+    # Whatever cannot be written is found out before the tasks are played, not after.
+    with _writing(out):
+        rollouts.parent.mkdir(parents=True, exist_ok=True)
+        rollouts.open("a").close()
+    _other_results(results, {"policy": name, "seed": recipe.training.seed})
     collector = policy.collector(recipe.rollout, recipe.training.seed)
     trees, rewards, function = _play(collector, tasks, recipe.reward, done)
     outcomes = tuple(
@@ -101,9 +111,7 @@ def evaluate_model(
     means = {"reward": float(np.mean([reward.total for reward in rewards]))}
     for part in sorted({part for reward in rewards for part in reward.parts}):
         means[part] = float(np.mean([reward.parts.get(part, 0.0) for reward in rewards]))
-    results, rollouts = out / "results.json", out / "rollouts" / f"{name}.jsonl"
-    try:
-        rollouts.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(out):
         records = _records(trees, rewards, outcomes, policy, name)
         rollouts.write_text(
             "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
@@ -111,10 +119,6 @@ def evaluate_model(
             errors="backslashreplace",
         )
         _write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
-    except OSError as error:
-        raise ToolwiseError(
-            f"the results cannot be written: {error.strerror}", where=str(out), mend="check disk and rights"
-        ) from error
     return Evaluation(summary, outcomes, means, results, rollouts)
 
 
@@ -134,7 +138,7 @@ def _play(
     trees = collector.collect(
         tasks, run=("evaluate",), samples=1, params=SamplingParams(temperature=0.0), done=count
     )
-    rewards = [function(tree.task, tree.rollouts())[0] for tree in trees]
+    rewards = [rewards_of(function, tree.task, tree.rollouts())[0] for tree in trees]
     return trees, rewards, function
 
 
@@ -157,17 +161,31 @@ def _records(
     ]
 
 
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ToolwiseError(
+            f"the results cannot be written: {error.strerror}", where=str(out), mend="check disk and rights"
+        ) from error
+
+
+def _other_results(path: Path, record: Mapping[str, Any]) -> list[Any]:
+    """What stands in the file of results, but for an earlier record of the same policy and seed."""
+    if not path.is_file():
+        return []
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        return [old for old in there if any(old[key] != record[key] for key in ("policy", "seed"))]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ToolwiseError(
+            "is there already and is no list of results", where=str(path), mend="choose another --out"
+        ) from error
+
+
 def _write_result(path: Path, record: dict[str, Any]) -> None:
-    earlier: list[Any] = []
-    if path.is_file():
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            same = ("policy", "seed")
-            earlier = [old for old in earlier if any(old[key] != record[key] for key in same)]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ToolwiseError(
-                "is there already and is no list of results", where=str(path), mend="choose another --out"
-            ) from error
+    earlier = _other_results(path, record)
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
     unfinished.replace(path)

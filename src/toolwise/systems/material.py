@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from toolwise.core import RolloutTree, Task, ToolwiseError, seed_for
+from toolwise.core import RewardFunction, RolloutTree, Task, ToolwiseError, seed_for
 from toolwise.data import Demonstration, TaskFormat, read_demonstrations, read_tasks
 from toolwise.rollout import demonstration_trees
 from toolwise.systems.fresh import conversation_texts
 from toolwise.systems.policy import Policy
 from toolwise.systems.recipe import DataFile, HeldOut
+
+_LISTED = 10
 
 
 class _Named(Protocol):
@@ -36,6 +38,42 @@ def split_demonstrations(
 ) -> tuple[list[Demonstration], list[Demonstration]]:
     """Training and validation demonstrations; errors as in `split_tasks`."""
     return _split(read_demonstrations, data, held_out, "demonstrations")
+
+
+def refuse_tasks(data: DataFile, tasks: Sequence[Task], *checks: Callable[[Task], None]) -> None:
+    """Run checks over all tasks before anything costly begins.
+
+    Args:
+        data: Where they come from.
+        tasks: All of them.
+        *checks: Each raises ToolwiseError for a task that cannot be used.
+
+    Raises:
+        ToolwiseError: One for all tasks that cannot be used; counts them and names the first ones.
+    """
+    problems = []
+    for task in tasks:
+        try:
+            for check in checks:
+                check(task)
+        except ToolwiseError as error:
+            where = f"{error.where}: " if error.where else ""
+            problems.append(f"  {where}{error.problem} → {error.mend}")
+    if problems:
+        listed = problems[:_LISTED]
+        if len(problems) > _LISTED:
+            listed.append(f"  … and {len(problems) - _LISTED} more")
+        raise ToolwiseError(
+            "\n".join([f"{len(problems)} of {len(tasks)} tasks cannot be used", *listed]),
+            where=str(data.path),
+            mend="mend or remove these tasks",
+        )
+
+
+def scorable(reward: RewardFunction) -> Callable[[Task], None]:
+    """The check with which a reward refuses tasks that it cannot score; one that refuses none otherwise."""
+    check: Callable[[Task], None] = getattr(reward, "check", lambda task: None)
+    return check
 
 
 def demonstration_material(policy: Policy, demonstrations: Sequence[Demonstration]) -> list[RolloutTree]:

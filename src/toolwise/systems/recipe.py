@@ -18,7 +18,7 @@ from toolwise.tools import ToolConfig
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FreshModel(_Config):

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from toolwise.core import ToolwiseError
+from toolwise.core.targets import TARGET_PATTERN
 
 Step = str | int
 
@@ -51,16 +52,23 @@ def _explain(
     if kind == "union_tag_not_found":
         return f"key '{key}' has no 'type'", "say which one it is, for instance {type: …}"
     message = str(found["msg"]).removeprefix("Value error, ")
+    cause = getattr(context.get("error"), "__cause__", None)
+    if isinstance(cause, ToolwiseError):
+        return f"key '{key}' is {given}, which {cause.problem}", cause.mend
     if kind == "value_error":
         return (f"key '{key}': {message}" if key else message), "change one of them, or set one to null"
-    if kind == "import_error":
-        reason = message.removeprefix("Invalid python path: ")
-        return (
-            f"key '{key}' is {given}: {reason}",
-            "run the command in the module's folder, or put that on PYTHONPATH",
-        )
-    takes = message.replace("Input should be ", "").replace("String should ", "a text that should ")
-    return f"key '{key}' is {given}", f"it takes: {takes}"
+    return f"key '{key}' is {given}", f"it takes: {_takes(kind, message)}"
+
+
+def _takes(kind: str, message: str) -> str:
+    """What pydantic asks for, in the words of YAML instead of Python."""
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "keys with values, written below it or as {key: value}"
+    if kind in ("tuple_type", "list_type"):
+        return "a list, for instance [{key: value}]"
+    if kind == "string_pattern_mismatch" and TARGET_PATTERN in message:
+        return "module:attribute"
+    return message.replace("Input should be ", "").replace("String should ", "a text that should ")
 
 
 def _key(loc: Sequence[Step], raw: Any) -> list[Step]:

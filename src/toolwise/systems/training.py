@@ -12,16 +12,19 @@ from toolwise.core import RolloutTree, ToolwiseError
 from toolwise.learning import Learner, RunFolder, TokenTree, open_sink, train_policy, train_supervised
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
+from toolwise.systems.continuing import begun_length, changeable, check_length
 from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
+    refuse_tasks,
+    scorable,
     split_demonstrations,
     split_tasks,
     task_texts,
 )
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, keep_base, load_policy
-from toolwise.systems.recipe import Recipe, RLRecipe, SFTRecipe
+from toolwise.systems.recipe import Recipe, RLRecipe, RLTraining, SFTRecipe, SFTTraining
 
 EPOCHS = 3
 """Length of supervised training where a recipe states none."""
@@ -30,7 +33,7 @@ EPOCHS = 3
 def train_sft(
     recipe: SFTRecipe, out: Path, *, progress: Progress | None = None, say: Say = print
 ) -> dict[str, float]:
-    """Imitate demonstrations; the same call goes on where the run in `out` stopped.
+    """Imitate demonstrations; the same call, or one for a longer run, goes on where the run in `out` stopped.
 
     Args:
         recipe: What to do.
@@ -51,10 +54,9 @@ def train_sft(
     trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
     validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
     settings = recipe.training
-    steps = settings.steps
-    if steps is None:
-        epochs = EPOCHS if settings.epochs is None else settings.epochs
-        steps = math.ceil(epochs * math.ceil(len(trees) / settings.batch_size))
+    steps = _sft_steps(settings, len(trees))
+    before = begun_length(out, settings, lambda training: _sft_steps(training, len(trees)))
+    check_length(out, recipe.learner, before, steps)
     learner = Learner(policy.model, recipe.learner.settled(steps))
     run = _open(recipe, out, policy)
     say(_opening(policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps"))
@@ -83,13 +85,21 @@ def train_rl(
 
     Args, returned metrics and errors are those of `train_sft`.
     """
+    if recipe.rollout.temperature == 0:
+        raise ToolwiseError(
+            "all rollouts of a group would be equal, and nothing could be learned from them",
+            where="rollout.temperature",
+            mend="give one above 0, for instance 1",
+        )
     training, held_out = split_tasks(recipe.tasks, recipe.validation)
+    refuse_tasks(recipe.tasks, [*training, *held_out], scorable(build_reward(recipe.reward)))
     policy = load_policy(recipe, lambda: task_texts(training), out / "base")
     room = recipe.rollout.limits.max_turn_tokens
     tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
     validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
     settings = recipe.training
-    updates = settings.steps * settings.epochs * settings.mini_batches
+    updates = _rl_updates(settings)
+    check_length(out, recipe.learner, begun_length(out, settings, _rl_updates), updates)
     learner = Learner(policy.model, recipe.learner.settled(updates))
     reference = None
     if recipe.loss.kl.coefficient > 0:
@@ -137,6 +147,17 @@ def train_rl(
         run.close()
 
 
+def _sft_steps(training: SFTTraining, demonstrations: int) -> int:
+    if training.steps is not None:
+        return training.steps
+    epochs = EPOCHS if training.epochs is None else training.epochs
+    return math.ceil(epochs * math.ceil(demonstrations / training.batch_size))
+
+
+def _rl_updates(training: RLTraining) -> int:
+    return training.steps * training.epochs * training.mini_batches
+
+
 def _open(recipe: Recipe, out: Path, policy: Policy) -> RunFolder:
     try:
         run = RunFolder(out, sinks=[open_sink(name, out) for name in recipe.sinks])
@@ -146,7 +167,7 @@ def _open(recipe: Recipe, out: Path, policy: Policy) -> RunFolder:
             where=str(out),
             mend="choose another with --out",
         ) from error
-    run.write_config(recipe.model_dump(mode="json"))
+    run.write_config(recipe.model_dump(mode="json"), changeable(recipe))
     if recipe.model.init is not None:
         # Only now that the folder is this recipe's: a refused run must not leave a model to the next one.
         keep_base(policy, out / "base")

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolwise.advantages import build_advantage
-from toolwise.core import Reward, RolloutTree
+from toolwise.core import Reward, RolloutTree, ToolwiseError, rewards_of
 from toolwise.learning import TokenTree, score
 from toolwise.rewards import build_reward
 from toolwise.sampling import SamplingParams
 from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
+    refuse_tasks,
+    scorable,
     split_demonstrations,
     split_tasks,
     task_texts,
@@ -42,8 +44,8 @@ class Mask:
 
 def try_model(
     recipe: RLRecipe, *, samples: int, greedy: bool, say: Say = print
-) -> Iterator[tuple[RolloutTree, list[Reward]]]:
-    """Roll out the tasks of a recipe, one after the other, and score them.
+) -> Iterator[tuple[RolloutTree, list[Reward] | None]]:
+    """Roll out the tasks of a recipe, one after the other, and score them where they can be scored.
 
     Args:
         recipe: Model, tasks, dialect, tools, reward and limits.
@@ -62,7 +64,14 @@ def try_model(
     params = SamplingParams(temperature=0.0) if greedy else None
     for task in tasks:
         (tree,) = collector.collect([task], run=("try",), samples=samples, params=params)
-        yield tree, reward(task, tree.rollouts())
+        try:
+            scorable(reward)(task)
+        except ToolwiseError as error:
+            # Nobody needs answers to look at turns.
+            say(f"no reward: {error.where}: {error.problem}")
+            yield tree, None
+        else:
+            yield tree, rewards_of(reward, task, tree.rollouts())
 
 
 def masks_of_demonstrations(recipe: SFTRecipe, say: Say = print) -> Iterator[Mask]:
@@ -85,6 +94,7 @@ def masks_of_rollouts(recipe: RLRecipe, *, samples: int, say: Say = print) -> It
         ToolwiseError: The model or the tasks cannot be used.
     """
     tasks, _ = split_tasks(recipe.tasks, HeldOut())
+    refuse_tasks(recipe.tasks, tasks, scorable(build_reward(recipe.reward)))
     policy = load_policy(recipe, lambda: task_texts(tasks))
     tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
     collector = policy.collector(recipe.rollout, recipe.training.seed)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from toolwise.core import ToolwiseError
+from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
 from toolwise.tools.search import search_tool
@@ -21,7 +21,7 @@ from toolwise.tools.toolbox import Toolbox
 class CalculatorConfig(BaseModel):
     """The calculator."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["calculator"] = "calculator"
 
     def build(self) -> Tool:
@@ -32,7 +32,7 @@ class CalculatorConfig(BaseModel):
 class SearchConfig(BaseModel):
     """Search over a corpus: a JSONL or Parquet file, or the folder of a saved index."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["search"] = "search"
     corpus: Path
     top_k: int = Field(default=3, ge=1, le=100)
@@ -46,7 +46,7 @@ class SearchConfig(BaseModel):
 class AskUserConfig(BaseModel):
     """The scripted user of each task."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["ask_user"] = "ask_user"
 
     def build(self) -> Tool:
@@ -57,29 +57,25 @@ class AskUserConfig(BaseModel):
 class FunctionConfig(BaseModel):
     """The user's own: a function, or a `Tool`, at ``module:attribute``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["function"] = "function"
-    target: str = Field(pattern=r"^[\w.]+:[\w.]+$")
+    target: Annotated[str, Field(pattern=TARGET_PATTERN), AfterValidator(importable)]
 
     def build(self) -> Tool:
-        """The tool; imports the module.
+        """The tool.
 
         Raises:
-            ToolwiseError: There is no such thing, or it is no function.
+            ToolwiseError: The target is no function, or no schema can be made of it.
         """
-        where = f"tool target '{self.target}'"
-        try:
-            found = pkgutil.resolve_name(self.target)
-        except (ImportError, AttributeError) as error:
-            raise ToolwiseError(
-                f"cannot be imported: {error}",
-                where=where,
-                mend="run the command in the module's folder, or put that on PYTHONPATH",
-            ) from error
+        found = load_target(self.target)
         if isinstance(found, Tool):
             return found
         if not callable(found):
-            raise ToolwiseError(f"is {type(found).__name__}", where=where, mend="name a function or a Tool")
+            raise ToolwiseError(
+                f"is a {type(found).__name__}",
+                where=f"target '{self.target}'",
+                mend="name a function or a Tool",
+            )
         return Tool.from_function(found)
 
 

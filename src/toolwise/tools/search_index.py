@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolwise.core import ToolwiseError
-from toolwise.tools.records import read_rows, refuse_rows
+from toolwise.core.records import read_rows, refuse_rows
 
 _PASSAGES = "passages.jsonl"
 _MAX_QUERY_WORDS = 64

@@ -20,7 +20,7 @@ class KLConfig(BaseModel):
         coefficient: Weight of the penalty, ≥ 0; 0 means that no reference policy is needed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     estimator: KLEstimator = "k3"
     coefficient: float = Field(default=0.0, ge=0)
@@ -37,7 +37,7 @@ class PolicyLossBase(BaseModel):
         entropy_coefficient: Weight of the entropy bonus, ≥ 0.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     aggregation: Aggregation = "token-mean"
     horizon: int | None = Field(default=None, gt=0)

@@ -84,7 +84,11 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.decode("utf-8"))
+                record = json.loads(line.decode("utf-8"), object_pairs_hook=_object)
+                if b"\\u" in line:
+                    json.dumps(record, ensure_ascii=False).encode("utf-8")
+            except UnicodeEncodeError:
+                yield Row(number, None, "has half a character (a lone \\ud800 … \\udfff) → write it whole")
             except UnicodeDecodeError as error:
                 yield Row(number, None, f"is not UTF-8 (byte {error.start}) → save the file as UTF-8")
             except json.JSONDecodeError as error:
@@ -95,6 +99,15 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
                 yield Row(number, None, f"is not usable JSON: {error} → one plain object a line")
             else:
                 yield Row(number, record)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key '{twice}' stands twice in one object")
+    return record
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
