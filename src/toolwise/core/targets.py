@@ -25,7 +25,7 @@ def load_target(target: str) -> Any:
         raise ToolwiseError(
             f"cannot be imported: {error}",
             where=f"target '{target}'",
-            mend="write module:attribute, and run the command in the module's folder, or put that on PYTHONPATH",
+            mend="write module:attribute; run the command in the module's folder, or put that on PYTHONPATH",
         ) from error
 
 
