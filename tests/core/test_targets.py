@@ -8,7 +8,14 @@ import sys
 import pytest
 
 from toolwise.core import ToolwiseError, load_target
-from toolwise.core.targets import check_arguments, importable, importable_callable, made_from
+from toolwise.core.targets import (
+    blamed,
+    call_target,
+    check_arguments,
+    importable,
+    importable_callable,
+    made_from,
+)
 
 MODULE = "toolwise_test_targets"
 
@@ -21,6 +28,8 @@ def module(tmp_path, monkeypatch):
         "    def __call__(self): return self.size\n"
         "    class Inner: pass\n"
         "def number(): return 3\n"
+        "def breaks(x): return x / 0\n"
+        "def scores(task, rollouts, weight=1): pass\n"
         "secret = {'token': 'do not print'}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -56,7 +65,18 @@ def test_arguments_that_do_not_fit_are_told_with_those_that_do():
     assert made_from(f"{MODULE}:Made", {"size": 4})() == 4
     with pytest.raises(ToolwiseError, match="gives a int, which cannot be called"):
         made_from(f"{MODULE}:number", {})
-    check_arguments("x:y", lambda task, rollouts, weight=1: None, "task", "rollouts", weight=2)
+    check_arguments(f"{MODULE}:scores", "task", "rollouts", weight=2)
+    with pytest.raises(ToolwiseError, match=r"unexpected keyword argument 'height'"):
+        check_arguments(f"{MODULE}:scores", "task", "rollouts", height=2)
+
+
+def test_what_a_target_raises_is_told_with_its_line():
+    with pytest.raises(ToolwiseError) as caught:
+        call_target(f"{MODULE}:breaks", 1)
+    assert caught.value.problem == f"target '{MODULE}:breaks' raised ZeroDivisionError: division by zero"
+    assert caught.value.where.endswith(f"{MODULE}.py, line 6")
+    with pytest.raises(ToolwiseError, match=r"^here: told$"), blamed("it"):
+        raise ToolwiseError("told", where="here")
 
 
 def test_core_needs_none_of_what_makes_the_command_line_slow():

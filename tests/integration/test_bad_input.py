@@ -331,3 +331,23 @@ def test_sampling_without_chance_has_nothing_to_teach(tmp_path, command, model_f
     )
     assert "rollout.temperature: all rollouts of a group would be equal" in message
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "part, problem",
+    [
+        ("advantage={type: custom, target: json:dumps}", "missing a required argument: 'obj'"),
+        ("advantage={type: custom, target: os:getcwd}", "gives a str, which cannot be called"),
+        ("dialect={type: custom, target: json:dumps}", "raised TypeError"),
+        ("reward={type: custom, target: json:dumps, arguments: {a: 1}}", "too many positional arguments"),
+    ],
+)
+def test_own_parts_that_do_not_fit_leave_no_run_folder(
+    tmp_path, command, model_folder, tasks_file, part, problem
+):
+    message = refused(
+        *(command, "train", "rl", "--model", model_folder, "--tasks", tasks_file, "--out", tmp_path / "run"),
+        *("--set", part),
+    )
+    assert problem in message
+    assert not (tmp_path / "run").exists()

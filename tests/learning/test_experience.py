@@ -87,6 +87,8 @@ def test_wrong_numbers_of_values_are_the_users_mistake():
         score(TREES, lambda task, rollouts: [Reward(0.0)], centred)
     with pytest.raises(ToolwiseError, match="0 arrays for 4 rollouts"):
         score(TREES, by_length, lambda credits: [])
+    with pytest.raises(ToolwiseError, match=r"line \d+: the advantage estimator raised ZeroDivisionError"):
+        score(TREES, by_length, lambda credits: 1 / 0)
 
 
 def test_records_hold_whole_trees_with_advantages_beside_the_tokens():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from toolwise.core.errors import ToolwiseError
+from toolwise.core.targets import blamed
 from toolwise.core.task import Task
 from toolwise.core.tree import Rollout
 
@@ -52,17 +52,8 @@ def rewards_of(function: RewardFunction, task: Task, rollouts: Sequence[Rollout]
         ToolwiseError: The function raised something, or does not give one finite Reward for each rollout.
     """
     where = f"task '{task.id}'"
-    try:
+    with blamed("the reward function", where):
         found = function(task, rollouts)
-    except ToolwiseError:
-        raise
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise ToolwiseError(
-            f"the reward function raised {type(error).__name__}: {error}",
-            where=f"{where}, {last.filename}, line {last.lineno}",
-            mend="mend the function; TOOLWISE_DEBUG=1 shows the whole traceback",
-        ) from error
     mend = "return one Reward for each rollout, in their order"
     if not isinstance(found, list | tuple) or not all(isinstance(reward, Reward) for reward in found):
         raise ToolwiseError("the reward function gave no list of Reward", where=where, mend=mend)

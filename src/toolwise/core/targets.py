@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from toolwise.core.errors import ToolwiseError
@@ -56,20 +58,51 @@ def importable_callable(target: str) -> str:
     return target
 
 
-def check_arguments(target: str, function: Callable[..., Any], *given: Any, **named: Any) -> None:
-    """Refuse arguments that the function does not take.
+@contextmanager
+def blamed(what: str, where: str = "") -> Iterator[None]:
+    """Turn what a user's own code raises into a message that tells the line; one that is told already stays.
 
     Args:
-        target: Its name, for the error.
-        function: What will be called.
-        *given: Arguments by place.
-        **named: Arguments by name.
+        what: Whose code runs, such as ``the reward function``.
+        where: At what.
 
     Raises:
-        ToolwiseError: Says which argument is wrong or missing.
+        ToolwiseError: The block raised something.
     """
     try:
-        signature = inspect.signature(function)
+        yield
+    except ToolwiseError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}, line {last.lineno}"
+        raise ToolwiseError(
+            f"{what} raised {type(error).__name__}: {error}",
+            where=f"{where}, {place}" if where else place,
+            mend="mend it; TOOLWISE_DEBUG=1 shows the whole traceback",
+        ) from error
+
+
+def call_target(target: str, *given: Any, **named: Any) -> Any:
+    """Call what a target names.
+
+    Raises:
+        ToolwiseError: It cannot be imported, does not take these arguments, or raised something.
+    """
+    function = load_target(target)
+    check_arguments(target, *given, **named)
+    with blamed(f"target '{target}'"):
+        return function(*given, **named)
+
+
+def check_arguments(target: str, *given: Any, **named: Any) -> None:
+    """Refuse arguments that what a target names does not take.
+
+    Raises:
+        ToolwiseError: Says which argument is wrong or missing, and which ones it takes.
+    """
+    try:
+        signature = inspect.signature(load_target(target))
     except (TypeError, ValueError):
         return  # Some callables written in C have no signature.
     try:
@@ -86,11 +119,9 @@ def made_from(target: str, arguments: Mapping[str, Any]) -> Any:
     """What the target's class or function makes of the arguments: something that can be called itself.
 
     Raises:
-        ToolwiseError: It cannot be imported, does not take these arguments, or makes something else.
+        ToolwiseError: As in `call_target`, or it makes something else.
     """
-    function = load_target(target)
-    check_arguments(target, function, **arguments)
-    made = function(**arguments)
+    made = call_target(target, **arguments)
     _check_callable(target, made)
     return made
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from toolwise.core import ToolwiseError
-from toolwise.core.targets import TARGET_PATTERN, check_arguments, importable, load_target
+from toolwise.core.targets import TARGET_PATTERN, call_target, importable, load_target
 from toolwise.dialects.dialect import Dialect
 from toolwise.dialects.hermes import HermesDialect
 from toolwise.dialects.toolrl import ToolRLDialect
@@ -52,8 +52,7 @@ class CustomDialectConfig(BaseModel):
         """
         dialect = load_target(self.target)
         if callable(dialect):
-            check_arguments(self.target, dialect, tokenizer)
-            dialect = dialect(tokenizer)
+            dialect = call_target(self.target, tokenizer)
         if not isinstance(dialect, Dialect):
             raise ToolwiseError(
                 f"gives {type(dialect).__name__}, which is no dialect",

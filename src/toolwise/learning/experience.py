@@ -20,6 +20,7 @@ from toolwise.core import (
     ToolwiseError,
     rewards_of,
 )
+from toolwise.core.targets import blamed
 from toolwise.learning.token_tree import TokenTree
 
 UNCUT = (StopReason.ANSWERED, StopReason.DEMONSTRATION)
@@ -72,9 +73,11 @@ def score(trees: Sequence[RolloutTree], reward: RewardFunction, advantage: Advan
         found = rewards_of(reward, task, [rollouts[number][place] for number, place in members])
         rewards.update(zip(members, found, strict=True))
     places = [(number, place) for number, tree in enumerate(rollouts) for place in range(len(tree))]
-    values = advantage(
-        [credit_of(rollouts[number][place], rewards[number, place], str(number)) for number, place in places]
-    )
+    credits = [
+        credit_of(rollouts[number][place], rewards[number, place], str(number)) for number, place in places
+    ]
+    with blamed("the advantage estimator"):
+        values = advantage(credits)
     if len(values) != len(places):
         raise ToolwiseError(
             f"the advantage estimator gave {len(values)} arrays for {len(places)} rollouts", where="advantage"

@@ -170,6 +170,6 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     if inspect.isclass(target):
         made: RewardFunction = made_from(config.target, config.arguments)
         return made
-    check_arguments(config.target, target, "task", "rollouts", **config.arguments)
+    check_arguments(config.target, "task", "rollouts", **config.arguments)
     # An object keeps its begin_step and its state; a function has none.
     return target if not config.arguments else partial(target, **config.arguments)

@@ -92,7 +92,9 @@ def train_rl(
             mend="give one above 0, for instance 1",
         )
     training, held_out = split_tasks(recipe.tasks, recipe.validation)
-    refuse_tasks(recipe.tasks, [*training, *held_out], scorable(build_reward(recipe.reward)))
+    # Made before the run folder is, so that nothing is left behind where one cannot be made.
+    reward, advantage = build_reward(recipe.reward), build_advantage(recipe.advantage)
+    refuse_tasks(recipe.tasks, [*training, *held_out], scorable(reward))
     policy = load_policy(recipe, lambda: task_texts(training), out / "base")
     room = recipe.rollout.limits.max_turn_tokens
     tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
@@ -126,8 +128,8 @@ def train_rl(
         return train_policy(
             learner,
             collect,
-            build_reward(recipe.reward),
-            build_advantage(recipe.advantage),
+            reward,
+            advantage,
             run=run,
             steps=settings.steps,
             seed=settings.seed,
