@@ -62,6 +62,13 @@ def test_own_parts_are_found_in_the_folder_of_the_command_but_hide_no_package(tm
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("group", [(), ("train",), ("show",), ("world",)], ids=" ".join)
+def test_no_command_is_described_by_half_a_sentence(group):
+    _, _, commands = run(*group, "--help").output.partition("Commands:")
+    assert commands.strip()
+    assert "..." not in commands
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_teaches_with_an_example(command):
     done = run(*command, "--help")

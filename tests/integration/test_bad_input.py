@@ -351,3 +351,13 @@ def test_own_parts_that_do_not_fit_leave_no_run_folder(
     )
     assert problem in message
     assert not (tmp_path / "run").exists()
+
+
+def test_brackets_in_an_id_are_no_markup(tmp_path, command, model_folder):
+    row = {"id": "[/]", "prompt": "What is 1 + 12?", "answer": "13"}
+    tasks = write_lines(tmp_path / "tasks.jsonl", [row])
+    short = ("--set", "rollout.limits.max_turn_tokens=4")
+    for verb in (("rollout",), ("show", "mask", "grpo")):
+        done = command(*verb, "--model", model_folder, "--tasks", tasks, *short)
+        assert done.exit_code == 0, done.output
+        assert "[/]" in done.stdout

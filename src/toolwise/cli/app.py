@@ -18,23 +18,23 @@ app = typer.Typer(
     help="Post-train language-model agents that think when they know and act when they don't.\n\n"
     "Begin with: toolwise quickstart",
 )
-train = typer.Typer(no_args_is_help=True, help="Train a model: sft or rl.")
-show = typer.Typer(no_args_is_help=True, help="Look at what is otherwise hidden.")
-world = typer.Typer(no_args_is_help=True, help="The embedded world.")
+train = typer.Typer(no_args_is_help=True, help="Train a model: sft imitates, rl learns from rewards.")
+show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
+world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic world of the quickstart.")
 
-app.command("quickstart")(quickstart.quickstart)
+app.command("quickstart", short_help="Train and compare two policies, in minutes.")(quickstart.quickstart)
 app.add_typer(train, name="train")
-app.command("evaluate")(evaluating.evaluate)
-app.command("rollout")(running.rollout)
+app.command("evaluate", short_help="Measure a model on tasks.")(evaluating.evaluate)
+app.command("rollout", short_help="Try a model on tasks and read its turns.")(running.rollout)
 app.add_typer(show, name="show")
-app.command("report")(looking.report)
-app.command("doctor")(looking.doctor)
-app.command("systems")(looking.systems)
+app.command("report", short_help="Write the page of a run.")(looking.report)
+app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)
+app.command("systems", short_help="List the published systems: what runs here.")(looking.systems)
 app.add_typer(world, name="world")
-train.command("sft")(training.train_sft)
-train.command("rl")(training.train_rl)
-show.command("mask")(running.show_mask)
-world.command("build")(worlds.build)
+train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
+train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
+show.command("mask", short_help="Token by token, what would be trained on.")(running.show_mask)
+world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 
 def _version(wanted: bool) -> None:

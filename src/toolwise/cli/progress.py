@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -79,6 +79,12 @@ def _lines(console: Console, what: str) -> Report:
         now = time.monotonic()
         if step == steps or now - last >= PAUSE:
             last = now
-            console.print(f"{what} {step}/{steps}  {figures(metrics)}", highlight=False, markup=False)
+            line = f"{what} {step}/{steps}  {figures(metrics)}".rstrip()
+            console.print(line, highlight=False, markup=False)
 
     return report
+
+
+def plainly(console: Console) -> Callable[[str], None]:
+    """Prints lines as they are: brackets in names are no markup, and paths are not broken."""
+    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
