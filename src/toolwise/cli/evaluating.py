@@ -37,7 +37,7 @@ def evaluate(
     from rich.console import Console
 
     from toolwise.cli.painting import plain_lines
-    from toolwise.cli.progress import plainly, progress
+    from toolwise.cli.progress import progress
     from toolwise.evaluation import results_table
     from toolwise.systems import evaluate_model
 
@@ -58,4 +58,4 @@ def evaluate(
     cut = sum(outcome.stop != "answered" for outcome in found.outcomes)
     if cut:
         console.print(f"{cut} of {len(found.outcomes)} rollouts were cut by a limit", style="yellow")
-    plainly(console)(f"results: {found.results}\nrollouts: {found.rollouts}\nnext: toolwise report {out}")
+    plain_lines(console)(f"results: {found.results}\nrollouts: {found.rollouts}\nnext: toolwise report {out}")

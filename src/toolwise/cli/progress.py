@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -83,8 +83,3 @@ def _lines(console: Console, what: str) -> Report:
             console.print(line, highlight=False, markup=False)
 
     return report
-
-
-def plainly(console: Console) -> Callable[[str], None]:
-    """Prints lines as they are: brackets in names are no markup, and paths are not broken."""
-    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)

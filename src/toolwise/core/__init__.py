@@ -4,7 +4,7 @@ Nothing here imports torch or any other room.
 """
 
 from toolwise.core.errors import ErrorKind, ToolwiseError
-from toolwise.core.reward import Reward, RewardFunction, rewards_of
+from toolwise.core.reward import Reward, RewardFunction, rewards_of, scorable
 from toolwise.core.seeding import seed_for
 from toolwise.core.targets import load_target
 from toolwise.core.task import Message, Task
@@ -27,5 +27,6 @@ __all__ = [
     "Turn",
     "load_target",
     "rewards_of",
+    "scorable",
     "seed_for",
 ]

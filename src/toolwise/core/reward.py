@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -43,6 +43,12 @@ class RewardFunction(Protocol):
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """One Reward per rollout, in their order."""
         ...
+
+
+def scorable(function: RewardFunction) -> Callable[[Task], None]:
+    """The check with which a reward refuses tasks that it cannot score; one that refuses none otherwise."""
+    check: Callable[[Task], None] = getattr(function, "check", lambda task: None)
+    return check
 
 
 def rewards_of(function: RewardFunction, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:

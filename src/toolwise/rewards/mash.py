@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from toolwise.core import Reward, RewardFunction, Rollout, Task
+from toolwise.core import Reward, RewardFunction, Rollout, Task, scorable
 from toolwise.rewards.minimum_calls import MinimumCalls
 from toolwise.rewards.otc import tool_coefficient
 from toolwise.rewards.text import f1_score, normalize_answer
@@ -65,9 +65,7 @@ class MashReward:
 
     def check(self, task: Task) -> None:
         """Let the correctness reward refuse a task that it cannot score."""
-        check = getattr(self.correctness, "check", None)
-        if check is not None:
-            check(task)
+        scorable(self.correctness)(task)
 
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """Rewards of one group, with the parts ``correct``, ``tool`` and ``calls``."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from toolwise.core import Reward, RewardFunction, Rollout, Task
+from toolwise.core import Reward, RewardFunction, Rollout, Task, scorable
 from toolwise.rewards.answers import well_formed
 from toolwise.rewards.minimum_calls import MinimumCalls
 
@@ -111,9 +111,7 @@ class OTCReward:
 
     def check(self, task: Task) -> None:
         """Let the correctness reward refuse a task that it cannot score."""
-        check = getattr(self.correctness, "check", None)
-        if check is not None:
-            check(task)
+        scorable(self.correctness)(task)
 
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
         """Rewards of one group, with the parts ``correct``, ``tool``, ``calls`` and ``format``."""

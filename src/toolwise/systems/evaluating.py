@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of, scorable
 from toolwise.evaluation import Outcome, Summary, check_info, outcome_of, summarise
 from toolwise.learning import Experience, rollout_records
 from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
 from toolwise.rollout import Collector
 from toolwise.sampling import SamplingParams
-from toolwise.systems.material import refuse_tasks, scorable, split_tasks, task_texts
+from toolwise.systems.material import refuse_tasks, split_tasks, task_texts
 from toolwise.systems.policy import Policy, Say, fitting_tasks, load_policy
 from toolwise.systems.recipe import HeldOut, RLRecipe
 

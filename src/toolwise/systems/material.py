@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from toolwise.core import RewardFunction, RolloutTree, Task, ToolwiseError, seed_for
+from toolwise.core import RolloutTree, Task, ToolwiseError, seed_for
 from toolwise.data import Demonstration, TaskFormat, read_demonstrations, read_tasks
 from toolwise.rollout import demonstration_trees
 from toolwise.systems.fresh import conversation_texts
@@ -68,12 +68,6 @@ def refuse_tasks(data: DataFile, tasks: Sequence[Task], *checks: Callable[[Task]
             where=str(data.path),
             mend="mend or remove these tasks",
         )
-
-
-def scorable(reward: RewardFunction) -> Callable[[Task], None]:
-    """The check with which a reward refuses tasks that it cannot score; one that refuses none otherwise."""
-    check: Callable[[Task], None] = getattr(reward, "check", lambda task: None)
-    return check
 
 
 def demonstration_material(policy: Policy, demonstrations: Sequence[Demonstration]) -> list[RolloutTree]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from toolwise.advantages import build_advantage
-from toolwise.core import RolloutTree, ToolwiseError
+from toolwise.core import RolloutTree, ToolwiseError, scorable
 from toolwise.learning import Learner, RunFolder, TokenTree, open_sink, train_policy, train_supervised
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
@@ -18,7 +18,6 @@ from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
     refuse_tasks,
-    scorable,
     split_demonstrations,
     split_tasks,
     task_texts,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolwise.advantages import build_advantage
-from toolwise.core import Reward, RolloutTree, ToolwiseError, rewards_of
+from toolwise.core import Reward, RolloutTree, ToolwiseError, rewards_of, scorable
 from toolwise.learning import TokenTree, score
 from toolwise.rewards import build_reward
 from toolwise.sampling import SamplingParams
@@ -16,7 +16,6 @@ from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
     refuse_tasks,
-    scorable,
     split_demonstrations,
     split_tasks,
     task_texts,
