@@ -34,6 +34,12 @@ def test_nested_parquet(tmp_path):
     assert read_demonstrations(path) == [Demonstration("1", (USER, ASKS, TOLD, SAYS), ("search",))]
 
 
+def test_keys_without_a_value_are_fine():
+    said = {**SAYS, "refusal": None, "annotations": []}
+    record = {"id": "1", "messages": [USER, said]}
+    assert Demonstration.from_record(record).messages == (USER, said)
+
+
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
@@ -47,6 +53,7 @@ def test_nested_parquet(tmp_path):
         ({"id": "1", "messages": [USER, {"role": "assistant", "content": ""}]}, "messages[1]' is an empty"),
         ({"id": "1", "messages": [USER, {"role": "bot", "content": "x"}]}, "messages[1].role"),
         ({"id": "1", "messages": [USER, {**SAYS, "reasoning_content": 3}]}, "reasoning_content"),
+        ({"id": "1", "messages": [USER, {**SAYS, "thinking": "hm"}]}, "messages[1].thinking' is not known"),
         ({"id": "1", "messages": [USER, {**SAYS, "tool_calls": 3}]}, "messages[1].tool_calls' is not a list"),
         ({"id": "1", "messages": [USER, {**SAYS, "tool_calls": [3]}]}, "tool_calls[0]' has no name"),
         (

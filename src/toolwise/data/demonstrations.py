@@ -10,7 +10,7 @@ from typing import Any, Literal
 from toolwise.core import Message, Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
 from toolwise.data.formats import gsm8k_conversation, rlla_conversation, rlla_rows
-from toolwise.data.messages import check_calls
+from toolwise.data.messages import check_calls, check_keys
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.writing import write_records
 
@@ -114,6 +114,7 @@ def _check_messages(messages: Sequence[Message]) -> None:
         )
     for index, message in enumerate(messages):
         field = f"messages[{index}]"
+        check_keys(message, field)
         check_calls(message, field)
         thought = message.get("reasoning_content")
         if not isinstance(thought, str | None):

@@ -8,6 +8,28 @@ from typing import Any
 
 from toolwise.core import ToolwiseError
 
+_KEYS = ("role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name")
+
+
+def check_keys(message: Mapping[str, Any], field: str) -> None:
+    """Refuse a key that would not be written into the turn, such as a thought under another name.
+
+    Keys without a value (``"refusal": null``), as API clients add them, are fine.
+
+    Args:
+        message: An OpenAI-style message.
+        field: Where it stands in its record, for the error.
+
+    Raises:
+        ToolwiseError: Names the key.
+    """
+    for key, value in message.items():
+        if key not in _KEYS and value not in (None, "", [], {}):
+            raise ToolwiseError(
+                f"field '{field}.{key}' is not known",
+                mend=f"known are {', '.join(_KEYS)}; a thought stands in reasoning_content",
+            )
+
 
 def check_calls(message: Mapping[str, Any], field: str) -> None:
     """Refuse tool calls that no dialect could write.

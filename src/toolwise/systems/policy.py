@@ -108,9 +108,9 @@ def fitting_tasks(policy: Policy, tasks: Sequence[Task], data: DataFile, room: i
     }
     tight = [name for name, length in lengths.items() if policy.context - room < length < policy.context]
     if tight:
-        say(
-            f"{len(tight)} of {len(tasks)} prompts leave less than {room} tokens for a turn: {_listed(tight)}"
-        )
+        which = "all" if len(tight) == len(tasks) else f"{len(tight)} of {len(tasks)}"
+        named = "" if which == "all" else f": {_listed(tight)}"
+        say(f"{which} prompts leave less than {room} tokens for a turn{named}")
     return _fitting([(task.id, lengths[task.id] + 1, task) for task in tasks], policy, data, "prompts", say)
 
 
