@@ -60,7 +60,7 @@ class PythonConfig(BaseModel):
     """Python code of the model's own, isolated from the machine.
 
     Attributes:
-        time_limit: Seconds of CPU time of a call; at twice as much of the wall clock it is stopped, too.
+        time_limit: Seconds of CPU time of a call; at four times as much of the wall clock it is stopped, too.
         memory_limit: MiB.
         max_output_chars: Longer results are cut in the middle.
         engine: What isolates the code; ``auto`` takes bubblewrap where it works, else wasi where it is installed.
@@ -68,7 +68,7 @@ class PythonConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["python"] = "python"
-    time_limit: float = Field(default=10.0, gt=0, le=3600)
+    time_limit: int = Field(default=10, ge=1, le=3600)
     memory_limit: int = Field(default=1024, ge=256, le=1 << 20)
     max_output_chars: int = Field(default=MAX_RESULT_CHARS, ge=100, le=1_000_000)
     engine: EngineName = "auto"

@@ -31,6 +31,12 @@ from toolwise.tools.sandbox.syscalls import filter_program
 UNPRIVILEGED_USER = 65534
 """The host's user as whom the code runs when Toolwise runs as root ("nobody" on most systems)."""
 
+# Own process ids, an unprivileged user, no folder of the host's; and files can be written.
+_TRIAL = """
+import os
+open("code.py", "w").close()
+(os.getpid() < 5, os.getuid(), [f for f in os.listdir("/") + os.listdir() if f in ("code.py", "etc", "home", "proc")])
+"""
 _TICK = 0.05
 _START_SECONDS = 30.0
 
@@ -52,8 +58,8 @@ class Bubblewrap:
         self._before, self._after = sandbox_command(limits)
         self._filter = filter_program()
         compile_packages()
-        outcome = self.run("6 * 7", threading.Event())
-        if outcome != Outcome("42\n"):
+        outcome = self.run(_TRIAL, threading.Event())
+        if outcome != Outcome(f"(True, {inside.USER}, ['code.py'])\n"):
             said = " ".join(f"{outcome.problem} {outcome.text}".split())[:300]
             raise ToolwiseError(
                 f"a trial run failed: {said}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import compileall
-import math
 import os
 import re
 import shutil
@@ -60,7 +59,7 @@ def sandbox_command(limits: SandboxLimits) -> tuple[list[str], list[str]]:
         *("--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", SCRATCH),
         *("--remount-ro", "/", "--chdir", SCRATCH),
         *("/python/bin/python3", "-S", "-s", "-P", "-c", _inside_source()),
-        *(str(math.ceil(limits.seconds)), str(limits.memory_bytes), str(SCRATCH_BYTES), "/packages"),
+        *(str(limits.seconds), str(limits.memory_bytes), str(SCRATCH_BYTES), "/packages"),
     ]
     return [_program("setarch"), "-R", _program("bwrap")], after
 

@@ -42,7 +42,9 @@ def confine(cpu_seconds: int, memory_bytes: int, file_bytes: int) -> None:
 def run(source: str) -> int:
     """Run the code as ``__main__``, print what there is to print, and give its exit status."""
     import _ast
+    import builtins
 
+    builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     try:
