@@ -23,7 +23,7 @@ def built(name, **limits):
 @pytest.fixture(scope="session", params=["bubblewrap", "wasi"])
 def engine(request):
     """Each engine, with time enough for any package."""
-    return built(request.param, seconds=60)
+    return built(request.param, seconds=20)
 
 
 @pytest.fixture(scope="session", params=["bubblewrap", "wasi"])
@@ -34,7 +34,7 @@ def hurried(request):
 
 @pytest.fixture(scope="session")
 def bubblewrap():
-    return built("bubblewrap", seconds=60)
+    return built("bubblewrap", seconds=20)
 
 
 @pytest.fixture

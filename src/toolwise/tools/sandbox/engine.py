@@ -32,7 +32,7 @@ class SandboxLimits:
 
     @property
     def wall_seconds(self) -> int:
-        """Code that sleeps, or has to share its core with much else, is stopped at this much of the wall clock."""
+        """Code that sleeps, or shares its core with much else, is stopped at this much of the wall clock."""
         return 4 * self.seconds
 
 

@@ -1,8 +1,8 @@
 """What runs inside of the sandbox; it is handed over as text, and imports nothing of Toolwise.
 
-It gives up what rights it has, reads the code from standard input and runs it like a notebook's cell: the value
-of a last expression is printed. The code can change anything in this process. Nothing here protects the
-host: the engine around it does.
+It gives up what rights it has, reads the code from standard input and runs it like a notebook's cell: the
+value of a last expression is printed. The code can change anything in this process. Nothing here protects
+the host: the engine around it does.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType, TracebackType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MARK = b"\0"
 """Written first by a confined process, so that the engine knows that the sandbox stood."""
@@ -48,11 +52,13 @@ def run(source: str) -> int:
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     try:
-        tree = compile(source, FILE, "exec", _ast.PyCF_ONLY_AST)
+        # Without dont_inherit, the code would get this file's __future__ imports.
+        tree: Any = compile(source, FILE, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
-        exec(compile(tree, FILE, "exec"), module.__dict__)
+        exec(compile(tree, FILE, "exec", dont_inherit=True), module.__dict__)
         if last is not None:
-            exec(compile(_ast.Interactive(body=[last]), FILE, "single"), module.__dict__)
+            cell = _ast.Interactive(body=[last])
+            exec(compile(cell, FILE, "single", dont_inherit=True), module.__dict__)
         sys.stdout.flush()
     except SystemExit as exit:
         return _exit_status(exit.code)
@@ -91,10 +97,10 @@ def _report(error: BaseException, trace: TracebackType | None, source: str) -> N
 
 def _write(text: str) -> None:
     """Print past whatever the code has done to ``sys.stdout``."""
-    try:
+    import contextlib
+
+    with contextlib.suppress(BaseException):
         sys.stdout.flush()
-    except BaseException:
-        pass
     data = text.encode("utf-8", "replace")
     for descriptor in (1, 2):
         try:

@@ -1,9 +1,9 @@
 """The seccomp filter: the system calls that Python code with one thread needs, and no others.
 
-It closes what namespaces and resource limits leave open: new processes and threads (so that a limit of the process is
-a limit of the call), nested user namespaces, memory that no limit counts (System V shared memory, memfd), and
-most of the kernel's attack surface. The filter is compiled by libseccomp for the machine's own architecture; calls
-of another one end the process.
+It closes what namespaces and resource limits leave open: new processes and threads (so that a limit of the
+process is a limit of the call), nested user namespaces, memory that no limit counts (System V shared memory,
+memfd), and most of the kernel's attack surface. The filter is compiled by libseccomp for the machine's own
+architecture; calls of another one end the process.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from toolwise.core import ToolwiseError
 
 LIBRARY = "libseccomp.so.2"
 
-ALLOWED = """
-access brk chdir chmod chown clock_getres clock_gettime clock_nanosleep close copy_file_range dup dup2 dup3
-epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 execve exit exit_group faccessat faccessat2
-fadvise64 fallocate fchdir fchmod fchmodat fchown fcntl fdatasync flock fstat fstatfs fsync ftruncate futex
-getcpu getcwd getdents64 getegid geteuid getgid getgroups getitimer getpgid getpgrp getpid getppid getrandom
-getresgid getresuid getrlimit getrusage getsid gettid gettimeofday getuid ioctl kill lchown link linkat lseek lstat
-madvise mincore mkdir mkdirat mmap mprotect mremap msync munmap nanosleep newfstatat open openat pause pipe
-pipe2 poll ppoll pread64 preadv prlimit64 pselect6 pwrite64 pwritev read readlink readlinkat readv recvfrom rename
-renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn
-rt_sigsuspend rt_sigtimedwait sched_getaffinity sched_yield select sendfile sendto set_robust_list set_tid_address setgid
-setgroups setitimer setrlimit setuid sigaltstack socketpair stat statfs statx symlink symlinkat sysinfo tgkill
-time times tkill truncate umask uname unlink unlinkat utime utimensat utimes wait4 waitid write writev
-alarm arch_prctl
-""".split()
+ALLOWED = tuple(
+    """
+    access alarm arch_prctl brk chdir chmod chown clock_getres clock_gettime clock_nanosleep close
+    copy_file_range dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2
+    execve exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fchown fcntl
+    fdatasync flock fstat fstatfs fsync ftruncate futex getcpu getcwd getdents64 getegid geteuid getgid
+    getgroups getitimer getpgid getpgrp getpid getppid getrandom getresgid getresuid getrlimit getrusage
+    getsid gettid gettimeofday getuid ioctl kill lchown link linkat lseek lstat madvise mincore mkdir
+    mkdirat mmap mprotect mremap msync munmap nanosleep newfstatat open openat pause pipe pipe2 poll
+    ppoll pread64 preadv prlimit64 pselect6 pwrite64 pwritev read readlink readlinkat readv recvfrom
+    rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask
+    rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity sched_yield select sendfile sendto
+    set_robust_list set_tid_address setgid setgroups setitimer setrlimit setuid sigaltstack socketpair
+    stat statfs statx symlink symlinkat sysinfo tgkill time times tkill truncate umask uname unlink
+    unlinkat utime utimensat utimes wait4 waitid write writev
+    """.split()  # noqa: SIM905
+)
 
 REFUSED = ("clone", "clone3", "fork", "vfork", "socket")
 """What code tries in good faith: "not permitted" says more than "not implemented", which all others give."""
@@ -54,7 +57,9 @@ def filter_program() -> bytes:
                 number = library.seccomp_syscall_resolve_name(name.encode())
                 # Negative: this architecture or this release of the library does not know the call.
                 if number >= 0 and library.seccomp_rule_add_array(context, action, number, 0, None) != 0:
-                    raise ToolwiseError(f"libseccomp refuses a rule for {name}", mend="use a newer libseccomp")
+                    raise ToolwiseError(
+                        f"libseccomp refuses a rule for {name}", mend="use a newer libseccomp"
+                    )
         return _export(library, context)
     finally:
         library.seccomp_release(context)

