@@ -335,7 +335,8 @@ def test_no_signal_reaches_the_host(bubblewrap):
 
 def test_no_rights_can_be_had(bubblewrap):
     for source in ("os.setuid(0)", "os.setgid(0)", "os.setgroups([0])", "os.setreuid(0, 0)",
-                   "os.chroot('/tmp')", "os.nice(-1)", "os.mknod('disk', 0o60600, os.makedev(254, 0))"):  # fmt: skip
+                   "os.chroot('/tmp')", "os.nice(-1)",
+                   "os.mknod('disk', 0o60600, os.makedev(254, 0))"):  # fmt: skip
         refused(attack(bubblewrap, f"import os\n{source}"), "PermissionError", "OSError")
     source = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))"
     refused(attack(bubblewrap, source), "ValueError", "PermissionError")

@@ -39,7 +39,7 @@ def sandbox_command(limits: SandboxLimits) -> tuple[list[str], list[str]]:
     """The command in two parts; bubblewrap's options for one call go between them.
 
     Paths inside are the same on every machine, so that tracebacks are, too. Addresses are not randomised
-    (``setarch -R``): what a model reads of an object, and the order of a set, do not differ from call to call.
+    (``setarch -R``): what a model reads of an object, and the order of a set, are the same in every call.
 
     Raises:
         ToolwiseError: A program or a package is missing.

