@@ -118,12 +118,12 @@ def test_long_tracebacks_are_shortened(run):
 def test_failures(run, source, end):
     outcome = run(source)
     assert (outcome.error, outcome.problem) == (ErrorKind.TOOL_FAILURE, "the code failed")
-    assert outcome.text.removesuffix("\n").endswith(end)
+    assert end in outcome.text.splitlines()[-1]
 
 
 def test_exit_statuses(run):
     assert run("exit(3)").problem == "the code ended with exit status 3"
-    assert run("exit(-1)").problem == "the code ended with exit status 255"
+    assert run("exit(-1)").problem == "the code ended with exit status 125"
 
 
 def test_calls_keep_nothing(run):

@@ -26,7 +26,6 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
-    "PYTHONUNBUFFERED": "1",
     "PYTHONUTF8": "1",
 }
 # Folders that bubblewrap makes by itself are closed to all but root.

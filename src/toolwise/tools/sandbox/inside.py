@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from types import ModuleType, TracebackType
 
 TYPE_CHECKING = False
@@ -61,6 +62,7 @@ def run(source: str) -> int:
             exec(compile(cell, FILE, "single", dont_inherit=True), module.__dict__)
         sys.stdout.flush()
     except SystemExit as exit:
+        _write("")
         return _exit_status(exit.code)
     except BaseException as error:
         _report(error, error.__traceback__, source)
@@ -72,7 +74,8 @@ def _exit_status(code: object) -> int:
     if code is None:
         return 0
     if isinstance(code, int):
-        return code & 0xFF
+        # From 126 on, engines and shells have their own uses for it.
+        return code if 0 <= code < 126 else 125
     _write(f"{code}\n")
     return 1
 
@@ -119,6 +122,9 @@ def main() -> None:
         os.write(1, MARK)
     source = sys.stdin.buffer.read().decode("utf-8")
     sys.argv[:] = [""]
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What was printed is not lost when the code is stopped.
+        sys.stdout.reconfigure(line_buffering=True)
     os._exit(run(source))
 
 

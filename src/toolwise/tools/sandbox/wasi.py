@@ -53,7 +53,7 @@ class Wasi:
         """Run code in an instance of its own; see `Engine.run`."""
         done = self._run(
             ["-c", self._inside],
-            env={"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"},
+            env={"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
             stdin=source.encode("utf-8", "replace"),
             deadline_s=self._limits.wall_seconds,
             memory_bytes=self._limits.memory_bytes,
