@@ -48,7 +48,7 @@ def python_tool(engine: Engine, max_output_chars: int = MAX_RESULT_CHARS) -> Too
 
 
 async def _run_in(slots: ThreadPoolExecutor, engine: Engine, code: str) -> Outcome:
-    """Run the code in a thread of `slots`; cancelled, a waiting call never starts, a running one ends soon."""
+    """Run the code in a thread of `slots`; cancelled, a waiting call never starts and a running one ends."""
     cancel = threading.Event()
     running = slots.submit(engine.run, code, cancel)
     try:

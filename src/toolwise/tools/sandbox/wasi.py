@@ -61,10 +61,11 @@ class Wasi:
             cancel=cancel,
         )
         text = decode(done.stdout + done.stderr)
+        if done.truncated:
+            # The guest is not stopped at once: it writes into the void until it ends or its time does.
+            return flooded(text)
         if done.trapped in ("deadline", "cancelled"):
             return timed_out(text, self._limits)
-        if done.truncated:
-            return flooded(text)
         if done.trapped is not None:
             return Outcome(text, ErrorKind.TOOL_FAILURE, f"the code crashed ({done.trapped})")
         return ended(text, done.exit_code)
