@@ -10,18 +10,22 @@ from toolwise.tools.config import (
     ToolConfig,
     build_toolbox,
 )
+from toolwise.tools.mcp_server import MCPConfig
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import Passage, SearchIndex
-from toolwise.tools.session import Session
-from toolwise.tools.tool import Tool, ToolError, tool
+from toolwise.tools.session import Resource, Session
+from toolwise.tools.tool import ArgumentsError, Tool, ToolError, tool
 from toolwise.tools.toolbox import Toolbox
 
 __all__ = [
+    "ArgumentsError",
     "AskUserConfig",
     "CalculatorConfig",
     "FunctionConfig",
+    "MCPConfig",
     "Passage",
     "SearchConfig",
+    "Resource",
     "SearchIndex",
     "Session",
     "Tool",

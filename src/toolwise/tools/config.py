@@ -12,6 +12,7 @@ from toolwise.core import ToolwiseError
 from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
+from toolwise.tools.mcp_server import MCPConfig
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import SearchIndex
 from toolwise.tools.tool import Tool
@@ -80,15 +81,21 @@ class FunctionConfig(BaseModel):
 
 
 ToolConfig = Annotated[
-    CalculatorConfig | SearchConfig | AskUserConfig | FunctionConfig, Field(discriminator="type")
+    CalculatorConfig | SearchConfig | AskUserConfig | FunctionConfig | MCPConfig,
+    Field(discriminator="type"),
 ]
-"""One tool of a run, chosen by its ``type``."""
+"""One tool of a run, or the tools of one source, chosen by ``type``."""
 
 
 def build_toolbox(configs: Sequence[ToolConfig]) -> Toolbox:
     """The toolbox that the configuration asks for.
 
     Raises:
-        ToolwiseError: Two tools have one name, a corpus cannot be read, or a target cannot be imported.
+        ToolwiseError: Two tools have one name, a corpus cannot be read, a target cannot be imported, or a
+            source of tools cannot be used.
     """
-    return Toolbox(config.build() for config in configs)
+    tools: list[Tool] = []
+    for config in configs:
+        built = config.build()
+        tools += [built] if isinstance(built, Tool) else built
+    return Toolbox(tools)
