@@ -79,7 +79,12 @@ def test_tools_are_found_before_the_run(shared):
             "Error: argument 'a': '1' is not of type 'integer'",
             ErrorKind.BAD_ARGUMENTS,
         ),
-        ("refuse", {"why": "closed on Mondays"}, "Error: closed on Mondays", ErrorKind.TOOL_FAILURE),
+        (
+            "refuse",
+            {"why": "closed on Mondays"},
+            "Error: Error executing tool refuse: closed on Mondays",
+            ErrorKind.TOOL_FAILURE,
+        ),
         ("picture", {}, "a dot\n[image/png, 5 bytes]", None),
     ],
 )
@@ -297,7 +302,9 @@ async def test_servers_over_http(session_kind, monkeypatch):
         session = session_for(toolbox)
         assert (await call(toolbox, session, "far_header", name="authorization")).content == "Bearer abc"
         assert (await call(toolbox, session, "far_math_add", a=1, b=2)).content == '{\n  "total": 3\n}'
-        assert (await call(toolbox, session, "far_refuse", why="no")).content == "Error: no"
+        assert (
+            await call(toolbox, session, "far_refuse", why="no")
+        ).content == "Error: Error executing tool refuse: no"
         assert (await call(toolbox, session, "far_note", text="a")).content == "a"
         flying = asyncio.create_task(call(toolbox, session, "far_wait", seconds=600))
         await asyncio.sleep(0.3)

@@ -11,6 +11,7 @@ from toolwise.tools.config import (
     build_toolbox,
 )
 from toolwise.tools.mcp_server import MCPConfig
+from toolwise.tools.openapi import OpenAPIConfig
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import Passage, SearchIndex
 from toolwise.tools.session import Resource, Session
@@ -23,9 +24,10 @@ __all__ = [
     "CalculatorConfig",
     "FunctionConfig",
     "MCPConfig",
+    "OpenAPIConfig",
     "Passage",
-    "SearchConfig",
     "Resource",
+    "SearchConfig",
     "SearchIndex",
     "Session",
     "Tool",

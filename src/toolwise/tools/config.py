@@ -13,6 +13,7 @@ from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
 from toolwise.tools.mcp_server import MCPConfig
+from toolwise.tools.openapi import OpenAPIConfig
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import SearchIndex
 from toolwise.tools.tool import Tool
@@ -81,7 +82,7 @@ class FunctionConfig(BaseModel):
 
 
 ToolConfig = Annotated[
-    CalculatorConfig | SearchConfig | AskUserConfig | FunctionConfig | MCPConfig,
+    CalculatorConfig | SearchConfig | AskUserConfig | FunctionConfig | MCPConfig | OpenAPIConfig,
     Field(discriminator="type"),
 ]
 """One tool of a run, or the tools of one source, chosen by ``type``."""
