@@ -30,7 +30,7 @@ def session_for(toolbox):
     return Session(Task("t", ({"role": "user", "content": "?"},), tools=toolbox.names))
 
 
-async def call(toolbox, session, name, **arguments):
+async def call(toolbox, session, name, /, **arguments):
     return await toolbox.run(ToolCall(name, arguments), session)
 
 
@@ -48,6 +48,14 @@ async def gone(pid: int) -> bool:
             return True
         await asyncio.sleep(0.05)
     return False
+
+
+@pytest.fixture
+def all_closed():
+    """What the test opens is closed when it ends."""
+    before = set(mcp_connection._links)
+    yield
+    assert mcp_connection._links <= before
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +107,7 @@ async def test_long_results_are_cut(shared):
     assert 3900 < len(result.content) <= 4000
 
 
-async def test_a_call_that_takes_too_long_is_stopped_and_the_server_remembers():
+async def test_a_call_that_takes_too_long_is_stopped_and_the_server_remembers(all_closed):
     toolbox = build_toolbox([config(time_limit=1, tools=["wait", "note", "process"])])
     session = session_for(toolbox)
     try:
@@ -116,7 +124,7 @@ async def test_a_call_that_takes_too_long_is_stopped_and_the_server_remembers():
         await session.close()
 
 
-async def test_each_rollout_has_a_server_of_its_own_which_ends_with_it():
+async def test_each_rollout_has_a_server_of_its_own_which_ends_with_it(all_closed):
     toolbox = build_toolbox([config(tools=["process", "note"])])
     first, second = session_for(toolbox), session_for(toolbox)
     calls = [ToolCall("process"), ToolCall("process")]
@@ -131,10 +139,9 @@ async def test_each_rollout_has_a_server_of_its_own_which_ends_with_it():
     await first.close()
     await second.close()
     assert not lives(pid)
-    assert not mcp_connection._links
 
 
-async def test_a_killed_server_is_a_typed_failure_and_comes_back():
+async def test_a_killed_server_is_a_typed_failure_and_comes_back(all_closed):
     toolbox = build_toolbox([config(tools=["process", "note", "wait"])])
     session = session_for(toolbox)
     pid = int((await call(toolbox, session, "process")).content)
@@ -148,10 +155,9 @@ async def test_a_killed_server_is_a_typed_failure_and_comes_back():
     assert result.error is None
     assert result.content == "(The server was started anew and remembers no earlier calls.)\nagain"
     await session.close()
-    assert not mcp_connection._links
 
 
-async def test_a_hanging_server_is_ended_by_force(monkeypatch):
+async def test_a_hanging_server_is_ended_by_force(monkeypatch, all_closed):
     monkeypatch.setattr(mcp_connection, "CHECK_LIMIT", 0.5)
     toolbox = build_toolbox([config(session="shared", tools=["process", "freeze"], time_limit=5)])
     session = session_for(toolbox)
@@ -202,7 +208,7 @@ async def test_no_server_is_left_behind(how):
     assert done.returncode == {"interrupt": -signal.SIGINT, "error": 1, "forgotten": 0}[how]
 
 
-async def test_only_the_named_variables_are_passed_on(monkeypatch):
+async def test_only_the_named_variables_are_passed_on(monkeypatch, all_closed):
     monkeypatch.setenv("TOOLWISE_TEST_TOKEN", "secret")
     monkeypatch.setenv("TOOLWISE_TEST_OTHER", "also secret")
     made = config(environment=["TOOLWISE_TEST_TOKEN"], tools=["variable"])
@@ -227,10 +233,9 @@ async def test_only_the_named_variables_are_passed_on(monkeypatch):
         ({"tools": ["math.add", "fly"]}, r"no tool 'fly'\n→ its tools are: math.add, note"),
     ],
 )
-def test_servers_that_are_of_no_use_are_refused_before_the_run(fields, problem):
+def test_servers_that_are_of_no_use_are_refused_before_the_run(fields, problem, all_closed):
     with pytest.raises(ToolwiseError, match=problem):
         build_toolbox([config(**fields)])
-    assert not mcp_connection._links
 
 
 @pytest.mark.parametrize(
@@ -283,7 +288,7 @@ class HTTPServer:
 
 
 @pytest.mark.parametrize("session_kind", ["rollout", "shared"])
-async def test_servers_over_http(session_kind, monkeypatch):
+async def test_servers_over_http(session_kind, monkeypatch, all_closed):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TOOLWISE_TEST_TOKEN", "Bearer abc")
     port = free_port()
@@ -319,4 +324,3 @@ async def test_servers_over_http(session_kind, monkeypatch):
         toolbox.close()
     finally:
         server.kill()
-    assert not mcp_connection._links

@@ -13,9 +13,13 @@ def read_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     Args:
         function: Its docstring may be in the style of Google, NumPy, Sphinx or Epydoc.
     """
-    from docstring_parser import parse
+    from docstring_parser import ParseError, parse
 
-    found = parse(inspect.getdoc(function) or "")
+    text = inspect.getdoc(function) or ""
+    try:
+        found = parse(text)
+    except ParseError:
+        return " ".join(text.split()), {}
     arguments: dict[str, str] = {}
     for parameter in found.params:
         for name in parameter.arg_name.split(","):  # NumPy style may describe several at once

@@ -61,7 +61,8 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 def is_generator(function: Callable[..., Any]) -> bool:
     """Whether calling the function gives a generator, sync or async."""
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    inner = inspect.unwrap(function)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
 
 
 def read_parameters(function: Callable[..., Any]) -> Parameters:
@@ -88,14 +89,14 @@ def read_parameters(function: Callable[..., Any]) -> Parameters:
         try:
             adapters.append(TypeAdapter(hints[name]))
         except PydanticUserError as error:
-            raise _unwritable(name, hints[name], where) from error
+            raise _unwritable(name, hints[name], error, where) from error
         names.append(name)
     try:
         schemas, shared = TypeAdapter.json_schemas(
             [(name, "validation", adapter) for name, adapter in zip(names, adapters, strict=True)]
         )
     except PydanticUserError as error:
-        raise _unwritable(", ".join(names), "…", where) from error
+        raise _unwritable(", ".join(names), "…", error, where) from error
     _, descriptions = read_docstring(function)
     properties: dict[str, Any] = {}
     for name in names:
@@ -278,9 +279,10 @@ def _shown_default(default: Any) -> dict[str, Any]:
     return {"default": plain}
 
 
-def _unwritable(name: str, hint: Any, where: str) -> ToolwiseError:
+def _unwritable(name: str, hint: Any, error: Exception, where: str) -> ToolwiseError:
+    why = str(error).splitlines()[0]
     return ToolwiseError(
-        f"the type of '{name}' ({hint}) has no JSON schema",
+        f"the type of '{name}' ({hint}) has no JSON schema: {why}",
         where=where,
         mend="use str, int, float, bool, list, dict, Literal, an enum, a dataclass or a pydantic model, "
         "or give 'parameters'",
