@@ -82,9 +82,7 @@ def header(name: str, context: Context) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["broken"]:
-        sys.exit("the licence of this server has run out")
-    elif sys.argv[1:]:
+    if sys.argv[1:]:
         server.run("streamable-http", port=int(sys.argv[1]))
     else:
         server.run()

@@ -19,6 +19,7 @@ from toolwise.tools import MCPConfig, Session, ToolConfig, build_toolbox, mcp_co
 
 SERVER = Path(__file__).parent / "mcp_example.py"
 COMMAND = (sys.executable, str(SERVER))
+BROKEN = "the licence of this server has run out"
 NAMES = ("math.add", "note", "refuse", "picture", "flood", "wait", "freeze", "process", "variable", "header")
 
 
@@ -64,6 +65,16 @@ def shared():
     toolbox = build_toolbox([config(session="shared")])
     yield toolbox
     toolbox.close()
+
+
+@pytest.fixture(scope="module")
+def apart():
+    """Tools with a server for each rollout, which gets one variable of the environment."""
+    os.environ |= {"TOOLWISE_TEST_TOKEN": "secret", "TOOLWISE_TEST_OTHER": "also secret"}
+    made = config(environment=["TOOLWISE_TEST_TOKEN"])
+    assert "secret" not in made.model_dump_json()
+    yield build_toolbox([made])
+    del os.environ["TOOLWISE_TEST_TOKEN"], os.environ["TOOLWISE_TEST_OTHER"]
 
 
 def test_tools_are_found_before_the_run(shared):
@@ -124,9 +135,8 @@ async def test_a_call_that_takes_too_long_is_stopped_and_the_server_remembers(al
         await session.close()
 
 
-async def test_each_rollout_has_a_server_of_its_own_which_ends_with_it(all_closed):
-    toolbox = build_toolbox([config(tools=["process", "note"])])
-    first, second = session_for(toolbox), session_for(toolbox)
+async def test_each_rollout_has_a_server_of_its_own_which_ends_with_it(apart, all_closed):
+    toolbox, first, second = apart, session_for(apart), session_for(apart)
     calls = [ToolCall("process"), ToolCall("process")]
     both, other = await asyncio.gather(
         toolbox.run_all(calls, first), call(toolbox, second, "note", text="mine")
@@ -141,9 +151,8 @@ async def test_each_rollout_has_a_server_of_its_own_which_ends_with_it(all_close
     assert not lives(pid)
 
 
-async def test_a_killed_server_is_a_typed_failure_and_comes_back(all_closed):
-    toolbox = build_toolbox([config(tools=["process", "note", "wait"])])
-    session = session_for(toolbox)
+async def test_a_killed_server_is_a_typed_failure_and_comes_back(apart, all_closed):
+    toolbox, session = apart, session_for(apart)
     pid = int((await call(toolbox, session, "process")).content)
     flying = asyncio.create_task(call(toolbox, session, "wait", seconds=600))
     await asyncio.sleep(0.3)
@@ -208,25 +217,19 @@ async def test_no_server_is_left_behind(how):
     assert done.returncode == {"interrupt": -signal.SIGINT, "error": 1, "forgotten": 0}[how]
 
 
-async def test_only_the_named_variables_are_passed_on(monkeypatch, all_closed):
-    monkeypatch.setenv("TOOLWISE_TEST_TOKEN", "secret")
-    monkeypatch.setenv("TOOLWISE_TEST_OTHER", "also secret")
-    made = config(environment=["TOOLWISE_TEST_TOKEN"], tools=["variable"])
-    assert "secret" not in made.model_dump_json()
-    toolbox = build_toolbox([made])
-    session = session_for(toolbox)
-    assert (await call(toolbox, session, "variable", name="TOOLWISE_TEST_TOKEN")).content == "secret"
-    assert (await call(toolbox, session, "variable", name="TOOLWISE_TEST_OTHER")).content == "(not set)"
+async def test_only_the_named_variables_are_passed_on(apart, all_closed):
+    session = session_for(apart)
+    assert (await call(apart, session, "variable", name="TOOLWISE_TEST_TOKEN")).content == "secret"
+    assert (await call(apart, session, "variable", name="TOOLWISE_TEST_OTHER")).content == "(not set)"
     await session.close()
-    monkeypatch.delenv("TOOLWISE_TEST_TOKEN")
-    with pytest.raises(ToolwiseError, match="not set: TOOLWISE_TEST_TOKEN"):
-        build_toolbox([made])
+    with pytest.raises(ToolwiseError, match="not set: TOOLWISE_TEST_ABSENT"):
+        build_toolbox([config(environment=["TOOLWISE_TEST_ABSENT"])])
 
 
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"command": [*COMMAND, "broken"]}, "the licence of this server has run out"),
+        ({"command": [sys.executable, "-c", f"raise SystemExit('{BROKEN}')"]}, BROKEN),
         ({"command": ["toolwise-no-such-program"]}, "No such file"),
         ({"command": None, "url": "http://127.0.0.1:9/mcp"}, "cannot be reached"),
         ({"command": [sys.executable, "-c", "import time; time.sleep(600)"], "start_limit": 1}, "within 1 s"),
