@@ -134,7 +134,8 @@ class MCPServer:
         async def call(session: Session, /, **arguments: Any) -> str:
             connection = self._shared
             if config.session == "rollout":
-                connection = session.held(config.label, lambda: _OfRollout(self.connection)).connection
+                held = session.held(f"mcp {id(self)}", lambda: _OfRollout(self.connection))
+                connection = held.connection
             before = connection.opened
             result = await in_background(connection.call(found.name, arguments, config.time_limit))
             text = result_text(result.content, result.structured_content)

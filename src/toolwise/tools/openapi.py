@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from toolwise.core import ToolwiseError
 from toolwise.tools.names import writable_names
-from toolwise.tools.openapi_document import Operation, operations, read_document
 from toolwise.tools.remote import HeaderVariables, WebAddress, header_values
 from toolwise.tools.session import Session
 from toolwise.tools.tool import MAX_RESULT_CHARS, TIME_LIMIT, Tool
+
+if TYPE_CHECKING:
+    from toolwise.tools.openapi_document import Operation
 
 _LISTED = 10
 
@@ -56,6 +58,8 @@ class OpenAPIConfig(BaseModel):
             ToolwiseError: The document cannot be read, an environment variable is missing, or operations
                 that are wanted are not there or cannot be called.
         """
+        from toolwise.tools.openapi_document import operations, read_document
+
         where = str(self.document)
         without = frozenset(header.lower() for header in self.headers)
         headers = header_values(self.headers, where)
@@ -107,7 +111,7 @@ def _tools(wanted: Sequence[Operation], headers: Mapping[str, str], config: Open
 
     # Made once: it reads all certificates.
     verify = httpx2.create_ssl_context()
-    held = f"openapi {config.document} {config.base_url}"
+    held = f"openapi {id(verify)}"
     routes = [operation.route for operation in wanted]
     alike = len({operation.name for operation in wanted}) < len(wanted)
     names = writable_names(
@@ -118,7 +122,7 @@ def _tools(wanted: Sequence[Operation], headers: Mapping[str, str], config: Open
 
     def made(operation: Operation, name: str) -> Tool:
         async def call(session: Session, /, **arguments: Any) -> str:
-            client = session.held(held, lambda: Calls(headers, verify, config.time_limit)).client
+            client = session.held(held, lambda: Calls(headers, verify)).client
             return await answer_of(request_of(operation, arguments, config.base_url, client), client)
 
         return Tool(

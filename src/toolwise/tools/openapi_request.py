@@ -28,19 +28,16 @@ class Calls:
     Args:
         headers: Sent with each request.
         verify: The context for TLS.
-        time_limit: Seconds for each step of a request.
         cookies: To begin with.
     """
 
-    def __init__(
-        self, headers: Mapping[str, str], verify: Any, time_limit: float, cookies: Any = None
-    ) -> None:
-        self._headers, self._verify, self._time_limit = headers, verify, time_limit
+    def __init__(self, headers: Mapping[str, str], verify: Any, cookies: Any = None) -> None:
+        self._headers, self._verify = headers, verify
         self.client = httpx2.AsyncClient(
             headers={"Accept": "application/json, */*;q=0.5", "Accept-Encoding": "identity"} | dict(headers),
             cookies=cookies,
             verify=verify,
-            timeout=time_limit,
+            timeout=None,  # the tool's own limit cancels the call
             follow_redirects=False,
         )
 
@@ -51,7 +48,7 @@ class Calls:
     def fork(self) -> Self:
         """Another one with the same cookies."""
         cookies = httpx2.Cookies(self.client.cookies)
-        return type(self)(self._headers, self._verify, self._time_limit, cookies)
+        return type(self)(self._headers, self._verify, cookies)
 
 
 def request_of(
