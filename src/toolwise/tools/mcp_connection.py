@@ -196,6 +196,9 @@ class _Link:
 _links: set[_Link] = set()
 """All that is open, for the end of a program that does not close it."""
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_links.clear)  # they are the parent's to close
+
 
 async def _close_all() -> None:
     await asyncio.gather(*(link.close() for link in list(_links)))
