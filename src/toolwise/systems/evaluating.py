@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,8 @@ def evaluate_model(
         rollouts.open("a").close()
     _other_results(results, {"policy": name, "seed": recipe.training.seed})
     collector = policy.collector(recipe.rollout, recipe.training.seed)
-    trees, rewards, function = _play(collector, tasks, recipe.reward, done)
+    with closing(policy.toolbox):
+        trees, rewards, function = _play(collector, tasks, recipe.reward, done)
     outcomes = tuple(
         outcome_of(task, tree.rollouts()[0], solved(task, reward, function))
         for task, tree, reward in zip(tasks, trees, rewards, strict=True)

@@ -145,6 +145,7 @@ def train_rl(
             progress=progress,
         )
     finally:
+        policy.toolbox.close()
         run.close()
 
 

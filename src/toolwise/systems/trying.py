@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,16 +62,17 @@ def try_model(
     collector = policy.collector(recipe.rollout, recipe.training.seed)
     reward = build_reward(recipe.reward)
     params = SamplingParams(temperature=0.0) if greedy else None
-    for task in tasks:
-        (tree,) = collector.collect([task], run=("try",), samples=samples, params=params)
-        try:
-            scorable(reward)(task)
-        except ToolwiseError as error:
-            # Nobody needs answers to look at turns.
-            say(f"no reward: {error.where}: {error.problem}")
-            yield tree, None
-        else:
-            yield tree, rewards_of(reward, task, tree.rollouts())
+    with closing(policy.toolbox):
+        for task in tasks:
+            (tree,) = collector.collect([task], run=("try",), samples=samples, params=params)
+            try:
+                scorable(reward)(task)
+            except ToolwiseError as error:
+                # Nobody needs answers to look at turns.
+                say(f"no reward: {error.where}: {error.problem}")
+                yield tree, None
+            else:
+                yield tree, rewards_of(reward, task, tree.rollouts())
 
 
 def masks_of_demonstrations(recipe: SFTRecipe, say: Say = print) -> Iterator[Mask]:
@@ -97,7 +99,8 @@ def masks_of_rollouts(recipe: RLRecipe, *, samples: int, say: Say = print) -> It
     policy = load_policy(recipe, lambda: task_texts(tasks))
     tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
     collector = policy.collector(recipe.rollout, recipe.training.seed)
-    trees = collector.collect(tasks, run=("train", 1), samples=samples)
+    with closing(policy.toolbox):
+        trees = collector.collect(tasks, run=("train", 1), samples=samples)
     experience = score(trees, build_reward(recipe.reward), build_advantage(recipe.advantage))
     for tree in experience.token_trees():
         yield from _masks(policy, tree)

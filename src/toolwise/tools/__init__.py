@@ -11,10 +11,12 @@ from toolwise.tools.config import (
     ToolConfig,
     build_toolbox,
 )
+from toolwise.tools.mcp_server import MCPConfig
+from toolwise.tools.openapi import OpenAPIConfig
 from toolwise.tools.python import python_tool
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import Passage, SearchIndex
-from toolwise.tools.session import Session
+from toolwise.tools.session import Resource, Session
 from toolwise.tools.tool import Tool, ToolError, tool
 from toolwise.tools.toolbox import Toolbox
 
@@ -22,8 +24,11 @@ __all__ = [
     "AskUserConfig",
     "CalculatorConfig",
     "FunctionConfig",
+    "MCPConfig",
+    "OpenAPIConfig",
     "Passage",
     "PythonConfig",
+    "Resource",
     "SearchConfig",
     "SearchIndex",
     "Session",

@@ -12,6 +12,8 @@ from toolwise.core import ToolwiseError
 from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
+from toolwise.tools.mcp_server import MCPConfig
+from toolwise.tools.openapi import OpenAPIConfig
 from toolwise.tools.python import python_tool
 from toolwise.tools.sandbox import EngineName, SandboxLimits, choose_engine
 from toolwise.tools.search import search_tool
@@ -110,16 +112,27 @@ class FunctionConfig(BaseModel):
 
 
 ToolConfig = Annotated[
-    CalculatorConfig | SearchConfig | AskUserConfig | PythonConfig | FunctionConfig,
+    CalculatorConfig
+    | SearchConfig
+    | AskUserConfig
+    | PythonConfig
+    | FunctionConfig
+    | MCPConfig
+    | OpenAPIConfig,
     Field(discriminator="type"),
 ]
-"""One tool of a run, chosen by its ``type``."""
+"""One tool of a run, or the tools of one source, chosen by ``type``."""
 
 
 def build_toolbox(configs: Sequence[ToolConfig]) -> Toolbox:
     """The toolbox that the configuration asks for.
 
     Raises:
-        ToolwiseError: Two tools have one name, a corpus cannot be read, or a target cannot be imported.
+        ToolwiseError: Two tools have one name, a corpus cannot be read, a target cannot be imported, or a
+            source of tools cannot be used.
     """
-    return Toolbox(config.build() for config in configs)
+    tools: list[Tool] = []
+    for config in configs:
+        built = config.build()
+        tools += [built] if isinstance(built, Tool) else built
+    return Toolbox(tools)
