@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from toolwise.core import Message
+from toolwise.core import Message, ToolwiseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class ChatParams:
         stop: Texts that end the reply.
         seed: Passed on where the server takes one; also tells samples of one prompt apart in the cache.
         tools: OpenAI function objects that may be called.
+        top_p: Nucleus, in (0, 1].
     """
 
     temperature: float = 0.0
@@ -26,6 +27,7 @@ class ChatParams:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
+    top_p: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ class ChatReply:
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+class ChatUnavailableError(ToolwiseError):
+    """The model did not answer, however often it was asked; it may do so later."""
+
+
+class ChatBudgetError(ToolwiseError):
+    """What may be spent is spent."""
+
+
+class ContextLengthError(ToolwiseError):
+    """The conversation is longer than the model can read."""
 
 
 class ChatModel(Protocol):
