@@ -21,6 +21,10 @@ class ToolError(Exception):
     """Raised inside a tool to tell the model, in its own words, why the call failed."""
 
 
+class FatalToolError(ToolwiseError):
+    """Raised inside a tool when going on makes no sense, such as a budget that is spent; it ends the run."""
+
+
 @dataclass(frozen=True)
 class Tool:
     """A function that the policy may call.
@@ -101,6 +105,9 @@ class Tool:
         Args:
             session: The rollout's session.
             **arguments: As the schema says; `Toolbox.run` checks them first.
+
+        Raises:
+            FatalToolError: The tool says that the run must end.
         """
         start = time.perf_counter()
         error: ErrorKind | None = None
@@ -121,6 +128,8 @@ class Tool:
                 content = await await_within(async_work(), self.time_limit)
             else:
                 content = await thread_within(work, self.time_limit)
+        except FatalToolError:
+            raise
         except TimeLimitError:
             error = ErrorKind.TIMEOUT
             content = f"Error: {self.name} took longer than {self.time_limit:g} s and was stopped."
