@@ -116,7 +116,8 @@ def mark_boundary(tasks: Sequence[Task], knowledge: Mapping[str, Knowledge]) -> 
     """Write what was found into ``info``; tasks that were not probed stay as they are.
 
     ``needs_tool`` is false for known and true for unknown questions; an uncertain one has none, and so counts
-    towards no measure of the boundary. ``known_share`` is the share of right answers, ``knowledge`` the label.
+    towards no measure of the boundary. ``known_share`` is the share of right answers, ``knowledge`` the
+    label.
     """
     return [_marked(task, knowledge[task.id]) if task.id in knowledge else task for task in tasks]
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +52,7 @@ class ProbeSettings:
 
     samples: int = SAMPLES
     temperature: float = TEMPERATURE
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
     judge: Judge | None = None
     correct_from: float | None = None
     short: bool = False
@@ -108,8 +108,8 @@ def probe_model(
     """Ask a model every question k times without tools, and write the tasks with what it knows.
 
     Each finished question is appended to `out`. The same call goes on where one was stopped; what is sampled
-    depends on the seed, the question and the sample only, so the file comes out the same. At the end it
-    is written anew in the order of the questions. With other thresholds it is labelled again and nobody asked.
+    depends on the seed, the question and the sample only, so the file comes out the same. At the end it is
+    written anew in the order of the questions. With other thresholds it is labelled again, and nobody asked.
 
     Args:
         recipe: Model, tasks, dialect, reward and limits.
