@@ -125,7 +125,7 @@ async def test_limits_cut_and_say_so(frontier):
     assert rollout.turns[-1].error is ErrorKind.TRUNCATED
     assert rollout.turns[-1].text == "forty two"
     hanging = frontier(calls={QUESTION: [["slow", "{}"]]})
-    rollout = (await play(hanging, seconds=1.0)).rollouts()[0]
+    rollout = (await play(hanging, seconds=4.0)).rollouts()[0]
     assert rollout.stop is StopReason.DEADLINE
     assert rollout.turns[-1].calls[0].name == "slow"
 

@@ -104,17 +104,25 @@ TROUBLE = {
     "calls that are none": {"raw": '{"choices": [{"message": {"tool_calls": [7]}}]}'},
     "an error under 200": {"raw": '{"error": {"code": 502, "message": "upstream"}}'},
     "cut connection": {"cut": True},
-    "slow": {"slow": 1.5},
 }
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE.keys())
 def test_what_may_pass_is_tried_again(frontier, trouble):
     server = frontier(plan=[trouble, trouble], answers={"hello": "at last"})
-    client = EndpointChat(config(server, timeout=0.5 if "slow" in trouble else 60))
+    client = EndpointChat(config(server))
     assert ask(client, "hello") == ["at last"]
     assert len(server.requests) == 3
     assert client.spending.requests == 3
+
+
+def test_an_answer_that_takes_too_long_is_given_up_and_asked_for_again(frontier):
+    server = frontier(plan=[{"slow": 3600}], answers={"hello": "at last"})
+    client = EndpointChat(config(server, timeout=3))
+    assert ask(client, "hello") == ["at last"]
+    assert client.spending.requests >= 2
+    with pytest.raises(ChatUnavailableError, match=r"no answer within 0\.1 s"):
+        ask(EndpointChat(config(frontier(plan=[{"slow": 3600}]), timeout=0.1, retries=0)), "hello")
 
 
 def test_tries_come_to_an_end_and_the_error_says_what_was_last(frontier):
