@@ -149,6 +149,9 @@ async def test_the_configuration_needs_somebody_who_connects():
     inside = session()
     assert (await box.run(ToolCall("ask_user", {"question": "?"}), inside)).content == "hello"
     assert AskUserConfig.model_validate({"type": "ask_user"}).build().inline
+    assert AskUserConfig().model_dump(mode="json") == {"type": "ask_user"}
+    written = config.model_dump(mode="json")
+    assert AskUserConfig.model_validate(written) == config
     for wrong in ({"type": "oracle"}, {"type": "endpoint"}, user | {"modle": "x"}):
         with pytest.raises(ValidationError):
             AskUserConfig.model_validate({"user": wrong})

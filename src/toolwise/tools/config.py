@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from toolwise.core import ToolwiseError
 from toolwise.core.endpoint import ChatConfig
@@ -83,6 +90,14 @@ class AskUserConfig(BaseModel):
     user: Annotated[ScriptedUserConfig | EndpointUserConfig, Field(discriminator="type")] = (
         ScriptedUserConfig()
     )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The scripted user is not written out, so that a run whose file does not name it still goes on.
+        record: dict[str, Any] = write(self)
+        if isinstance(self.user, ScriptedUserConfig):
+            record.pop("user", None)
+        return record
 
     def build(self, connect: Connect | None = None) -> Tool:
         """The tool.
