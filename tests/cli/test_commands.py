@@ -20,6 +20,7 @@ COMMANDS = [
     ("train", "sft"),
     ("train", "rl"),
     ("evaluate",),
+    ("probe",),
     ("rollout",),
     ("show", "mask"),
     ("report",),

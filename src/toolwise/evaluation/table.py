@@ -8,7 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from toolwise.evaluation.intervals import wilson
 from toolwise.evaluation.metrics import Summary
+from toolwise.evaluation.probe import Knowledge, KnowledgeLabel, Thresholds
 
 ROWS = (
     ("accuracy", "accuracy", "%"),
@@ -55,6 +57,37 @@ def results_table(summaries: Mapping[str, Summary], title: str = "Held-out quest
             for level in levels:
                 parts = [summary.by_level.get(level) for summary in summaries.values()]
                 _add_row(table, f"… by {level}", parts, name, unit)
+    return table
+
+
+def knowledge_table(policy: str, found: Sequence[Knowledge], thresholds: Thresholds) -> Table:
+    """What a probe found: how many questions are known, uncertain and unknown.
+
+    Args:
+        policy: Name of the model.
+        found: One for each question.
+        thresholds: By which they were labelled.
+    """
+    samples = sorted({knowledge.samples for knowledge in found})
+    asked = " / ".join(str(count) for count in samples)
+    table = Table(
+        title=Text(f"What {policy} knows without tools ({asked} samples a question)"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    for heading in ("", "right answers", "questions", "share %"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    ranges = {
+        KnowledgeLabel.KNOWN: f"from {thresholds.known_from:.0%}",
+        KnowledgeLabel.UNCERTAIN: "between",
+        KnowledgeLabel.UNKNOWN: f"up to {thresholds.unknown_up_to:.0%}",
+    }
+    for label, meant in ranges.items():
+        count = sum(knowledge.label is label for knowledge in found)
+        bounds = wilson(count, len(found))
+        share = count / len(found) if found else None
+        table.add_row(str(label), meant, str(count), _cell(share, bounds, "%"))
     return table
 
 

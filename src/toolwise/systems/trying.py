@@ -21,6 +21,7 @@ from toolwise.systems.material import (
     split_tasks,
     task_texts,
 )
+from toolwise.systems.playing import prepare
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, load_policy
 from toolwise.systems.recipe import HeldOut, RLRecipe, SFTRecipe
 
@@ -57,14 +58,12 @@ def try_model(
         ToolwiseError: The model or the tasks cannot be used.
     """
     tasks, _ = split_tasks(recipe.tasks, HeldOut())
-    policy = load_policy(recipe, lambda: task_texts(tasks))
-    tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
-    collector = policy.collector(recipe.rollout, recipe.training.seed)
+    prepared = prepare(recipe, tasks, say)
     reward = build_reward(recipe.reward)
     params = SamplingParams(temperature=0.0) if greedy else None
-    with closing(policy.toolbox):
-        for task in tasks:
-            (tree,) = collector.collect([task], run=("try",), samples=samples, params=params)
+    with closing(prepared.toolbox):
+        for task in prepared.tasks:
+            (tree,) = prepared.player.collect([task], run=("try",), samples=samples, params=params)
             try:
                 scorable(reward)(task)
             except ToolwiseError as error:
@@ -73,6 +72,8 @@ def try_model(
                 yield tree, None
             else:
                 yield tree, rewards_of(reward, task, tree.rollouts())
+    if prepared.spent():
+        say(prepared.spent())
 
 
 def masks_of_demonstrations(recipe: SFTRecipe, say: Say = print) -> Iterator[Mask]:

@@ -5,30 +5,37 @@ from toolwise.tools.calculator import calculator
 from toolwise.tools.config import (
     AskUserConfig,
     CalculatorConfig,
+    EndpointUserConfig,
     FunctionConfig,
     PythonConfig,
+    ScriptedUserConfig,
     SearchConfig,
     ToolConfig,
     build_toolbox,
 )
 from toolwise.tools.mcp_server import MCPConfig
 from toolwise.tools.openapi import OpenAPIConfig
+from toolwise.tools.played_user import PlayedUser
 from toolwise.tools.python import python_tool
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import Passage, SearchIndex
 from toolwise.tools.session import Resource, Session
-from toolwise.tools.tool import Tool, ToolError, tool
+from toolwise.tools.tool import FatalToolError, Tool, ToolError, tool
 from toolwise.tools.toolbox import Toolbox
 
 __all__ = [
     "AskUserConfig",
     "CalculatorConfig",
+    "EndpointUserConfig",
+    "FatalToolError",
     "FunctionConfig",
     "MCPConfig",
     "OpenAPIConfig",
     "Passage",
+    "PlayedUser",
     "PythonConfig",
     "Resource",
+    "ScriptedUserConfig",
     "SearchConfig",
     "SearchIndex",
     "Session",

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from toolwise.core import ToolwiseError
+from toolwise.core.endpoint import ChatConfig
 from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
 from toolwise.tools.mcp_server import MCPConfig
 from toolwise.tools.openapi import OpenAPIConfig
+from toolwise.tools.played_user import PlayedUser, Say
 from toolwise.tools.python import python_tool
 from toolwise.tools.sandbox import EngineName, SandboxLimits, choose_engine
 from toolwise.tools.search import search_tool
@@ -47,15 +56,68 @@ class SearchConfig(BaseModel):
         return search_tool(read(self.corpus), self.top_k)
 
 
+class ScriptedUserConfig(BaseModel):
+    """A user whose answers stand in the task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    type: Literal["scripted"] = "scripted"
+
+
+class EndpointUserConfig(ChatConfig):
+    """A user played by a model behind an endpoint, see `PlayedUser`.
+
+    Attributes:
+        temperature: Of its replies.
+        max_tokens: Most tokens of a reply.
+        time_limit: Seconds for one reply, new tries included.
+    """
+
+    type: Literal["endpoint"] = "endpoint"
+    temperature: float = Field(default=0.0, ge=0)
+    max_tokens: int = Field(default=256, ge=1)
+    time_limit: float = Field(default=120.0, gt=0)
+
+
+Connect = Callable[[EndpointUserConfig], Say]
+"""Gives the language model of a played user; this room itself asks no endpoint."""
+
+
 class AskUserConfig(BaseModel):
-    """The scripted user of each task."""
+    """The user of each task.
+
+    Attributes:
+        user: Who plays it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["ask_user"] = "ask_user"
+    user: Annotated[ScriptedUserConfig | EndpointUserConfig, Field(discriminator="type")] = (
+        ScriptedUserConfig()
+    )
 
-    def build(self) -> Tool:
-        """The tool."""
-        return ask_user()
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The scripted user is not written out, so that a run whose file does not name it still goes on.
+        record: dict[str, Any] = write(self)
+        if isinstance(self.user, ScriptedUserConfig):
+            record.pop("user", None)
+        return record
+
+    def build(self, connect: Connect | None = None) -> Tool:
+        """The tool.
+
+        Raises:
+            ToolwiseError: A model shall play the user, and nobody connects it.
+        """
+        if isinstance(self.user, ScriptedUserConfig):
+            return ask_user()
+        if connect is None:
+            raise ToolwiseError(
+                "a user behind an endpoint needs a connection",
+                where="tool 'ask_user'",
+                mend="pass connect= to build_toolbox",
+            )
+        return ask_user(PlayedUser(connect(self.user), self.user.time_limit))
 
 
 class PythonConfig(BaseModel):
@@ -124,8 +186,12 @@ ToolConfig = Annotated[
 """One tool of a run, or the tools of one source, chosen by ``type``."""
 
 
-def build_toolbox(configs: Sequence[ToolConfig]) -> Toolbox:
+def build_toolbox(configs: Sequence[ToolConfig], connect: Connect | None = None) -> Toolbox:
     """The toolbox that the configuration asks for.
+
+    Args:
+        configs: One for each tool.
+        connect: Connects the tools that are played by a model behind an endpoint.
 
     Raises:
         ToolwiseError: Two tools have one name, a corpus cannot be read, a target cannot be imported, or a
@@ -133,6 +199,6 @@ def build_toolbox(configs: Sequence[ToolConfig]) -> Toolbox:
     """
     tools: list[Tool] = []
     for config in configs:
-        built = config.build()
+        built = config.build(connect) if isinstance(config, AskUserConfig) else config.build()
         tools += [built] if isinstance(built, Tool) else built
     return Toolbox(tools)

@@ -44,6 +44,10 @@ def _refused(message: str) -> ToolError:
     return ToolError(message, kind=ErrorKind.BAD_ARGUMENTS)
 
 
+class FatalToolError(ToolwiseError):
+    """Raised inside a tool when going on makes no sense, such as a budget that is spent; it ends the run."""
+
+
 @dataclass(frozen=True)
 class Tool:
     """A function that the policy may call.
@@ -185,6 +189,9 @@ class Tool:
         Args:
             session: The rollout's session.
             **arguments: As the schema says; `Toolbox.run` checks them first.
+
+        Raises:
+            FatalToolError: The tool says that the run must end.
         """
         start = time.perf_counter()
         error: ErrorKind | None = None
@@ -204,6 +211,8 @@ class Tool:
                 content = await await_within(async_work(), self.time_limit)
             else:
                 content = await thread_within(work, self.time_limit)
+        except FatalToolError:
+            raise
         except TimeLimitError as raised:
             error = ErrorKind.TIMEOUT
             content = f"Error: {self.name} took longer than {raised.limit:g} s and was stopped."
