@@ -26,6 +26,7 @@ COMMANDS = [
     ("doctor",),
     ("systems",),
     ("world", "build"),
+    ("data", "smart-er"),
 ]
 
 
