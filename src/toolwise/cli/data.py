@@ -46,7 +46,7 @@ def smart_er(
     """Make SMART's training data: chains of steps that say where knowledge ends and a tool is needed.
 
     Each question is broken into sub-goals; each is marked as within or beyond what the model knows, reached
-    from knowledge or by a real tool call, and justified. A question whose goals are all of one kind is dropped.
+    from knowledge or by a real tool call, and justified. A question whose goals are all alike is dropped.
     Each stage writes its rows (2-selected, 3-goals, …), what it dropped and why (NAME.dropped), and a sample
     for people to review (review/). Run the same command again to go on after a stop: nothing is asked twice.
 
