@@ -135,13 +135,15 @@ def write_training(
     """
     specs = {name: toolbox[name].spec() for name in toolbox.names}
     rows: dict[str, int] = {}
+    # Parquet has the same columns in every row.
+    extras = dict.fromkeys(key for chain in chains for key in chain.extra)
     for indicators, ending in ((False, ""), (True, "-indicator")):
         pairs = []
         for chain in chains:
             instruction = domain_instruction(domain_tools[chain.domain], specs, tools)
             made = training_pairs(chain.question, chain.steps, chain.final, instruction, indicators)
             pairs += [
-                {"id": f"{chain.id}/{number}", **pair, "domain": chain.domain, **chain.extra}
+                {"id": f"{chain.id}/{number}", **pair, "domain": chain.domain, **extras, **chain.extra}
                 for number, pair in enumerate(made)
             ]
         whole = [

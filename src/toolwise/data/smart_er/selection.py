@@ -66,9 +66,11 @@ async def _two_hop(model: ChatModel, row: Record, variants: int) -> list[Record]
         questions += (await ask_json(model, prompts.VARIANTS, user, lambda value: texts(value, "questions")))[
             :variants
         ]
-    made = []
+    made: list[Record] = []
     for number, question in enumerate(dict.fromkeys(questions)):
         joined = await ask_json(model, prompts.TWO_HOP, f"Question: {question}", _joined)
+        if any(joined["question"] == other["question"] for other in made):
+            continue  # It is the same question once more, and no row is lost by it.
         hints = {**row["hints"], **joined, "source_question": row["question"]}
         # Its answer changes, and nobody has written it down: it is found by the chain.
         made.append(
