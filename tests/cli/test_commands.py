@@ -22,6 +22,7 @@ COMMANDS = [
     ("evaluate",),
     ("rollout",),
     ("show", "mask"),
+    ("show", "decisions"),
     ("report",),
     ("doctor",),
     ("systems",),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import data, evaluating, looking, quickstart, running, training, worlds
+from toolwise.cli import data, deciding, evaluating, looking, quickstart, running, training, worlds
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -35,6 +35,9 @@ app.add_typer(datasets, name="data")
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
+show.command("decisions", short_help="How sure a policy was of calling a tool or not.")(
+    deciding.show_decisions
+)
 show.command("mask", short_help="Token by token, what would be trained on.")(running.show_mask)
 datasets.command("smart-er", short_help="SMART's chains: where knowledge ends and a tool begins.")(
     data.smart_er
