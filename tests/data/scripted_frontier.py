@@ -8,7 +8,7 @@ from toolwise.core import ToolwiseError
 from toolwise.data.smart_er import prompts
 from toolwise.sampling.chat import ChatParams, ChatReply
 
-KNOWN = {"17 + 4?": "21", "1234 * 5678, plus 4?": "7006656"}  # the second one is wrong
+KNOWN = {"17 + 4?": "21", "1234 * 5678, plus 4?": "7006656"}
 GOALS = {
     "1234 * 5678, plus 4?": ["Multiply the two numbers", "Add four"],
     "12 * 12, plus 1?": ["Multiply the two numbers", "Add one"],
@@ -93,6 +93,15 @@ class ScriptedFrontier:
         if system == prompts.USER:
             return "To " + user.partition("- Destination: ")[2].partition("\n")[0]
         raise AssertionError(f"nobody wrote a reply to: {system[:60]}")
+
+
+class WrongAtFirst(ScriptedFrontier):
+    """The answers that it gives by itself are wrong where the final response is right."""
+
+    def reply(self, system, user):
+        if system == prompts.ANSWER and "1234" in user:
+            return json.dumps({"answer": "7000000"})
+        return super().reply(system, user)
 
 
 teacher = ScriptedFrontier()

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import nullcontext
 
 import pytest
-from scripted_frontier import ScriptedFrontier
+from scripted_frontier import WrongAtFirst
 
 from toolwise.core import ToolwiseError
 from toolwise.core.records import read_rows
@@ -59,15 +59,6 @@ def run(out, model, questions=QUESTIONS, **options):
 
 def rows(path):
     return [row.record for row in read_rows(path)]
-
-
-class WrongAtFirst(ScriptedFrontier):
-    """The answers that it gives by itself are wrong where the final response is right."""
-
-    def reply(self, system, user):
-        if system == prompts.ANSWER and "1234" in user:
-            return json.dumps({"answer": "7000000"})
-        return super().reply(system, user)
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ def almanac_smart_er(
 
 def _chat_model(target: str) -> ChatModel:
     found = load_target(target)
-    if not hasattr(found, "chat"):
+    if isinstance(found, type) or not hasattr(found, "chat"):
         found = call_target(target)
     if not callable(getattr(found, "chat", None)):
         raise ToolwiseError(
