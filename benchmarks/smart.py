@@ -1,10 +1,11 @@
 """SMART in the almanac: tool calls saved and accuracy gained, as the paper computes its two headline figures.
 
-``python -m benchmarks.smart [--seeds 0 1 2] [--out DIR]``. For each seed, two agents are trained from the
-shipped base model on equally many demonstrations of the same questions, with the same settings: one by the
-almanac's cold start, whose demonstrator calls too often (it stands for the paper's tool-prompt baseline, an
-instruction-tuned model that is given tools), and one by SMART's chains. The base model answering from memory
-stands for the reasoning baseline. A cell is one domain of one seed.
+``python -m benchmarks.smart [--seeds 0 1 2] [--out DIR]``. For each seed, two agents are compared. The
+almanac's cold start, whose demonstrator calls too often, stands for the paper's tool-prompt baseline: an
+instruction-tuned model that is given tools. As in the paper, SMART trains this very model further, on the
+world's chains of equally many questions; with ``--start base`` it begins where the baseline began, with the same
+amount of training. The base model answering from memory stands for the reasoning baseline. A cell is one
+domain of one seed.
 
 - Saving: unweighted mean over cells of (baseline - SMART) / baseline tool calls, against the tool prompt.
 - Gain: unweighted mean over cells of the relative change of a performance, against the cell's best baseline.
@@ -31,8 +32,8 @@ DECISION = r"\. This is ([^.,]+)"
 TRAINED = ("tool prompt", "SMART")
 
 
-def run_seed(seed: int, out: Path, small: bool) -> dict[str, Any]:
-    """Train and measure everything of one seed."""
+def run_seed(seed: int, out: Path, *, start: str, small: bool) -> dict[str, Any]:
+    """Train and measure everything of one seed; `start` is what SMART trains further."""
     from toolwise.evaluation import joined_overuse, summarise, tools_used, underuse
     from toolwise.learning import RunFolder
     from toolwise.systems.almanac import Agent, ColdStartConfig, cold_start, evaluate, write_evaluation
@@ -48,10 +49,12 @@ def run_seed(seed: int, out: Path, small: bool) -> dict[str, Any]:
     tasks = [ask(question, wording) for question, wording in chosen]
     memory = from_memory(Agent.load(world, base), chosen)
     found: dict[str, Any] = {"reasoning": _by_domain(memory)}
+    checkpoint = base
     for name, kind in {"tool prompt": Agent, "SMART": SmartAgent}.items():
-        folder = out / str(seed) / name.replace(" ", "-")
+        folder = out / str(seed) / (name.replace(" ", "-") if kind is Agent else f"{name}-from-{start}")
+        first = base if start == "base" else checkpoint
         checkpoint = cold_start(
-            kind.load(world, base), config, RunFolder(folder, keep=1), seed=seed, progress=_said(name)
+            kind.load(world, first), config, RunFolder(folder, keep=1), seed=seed, progress=_said(name)
         )
         agent = kind.load(world, checkpoint)
         outcomes, trees = evaluate(agent, tasks, seed=seed)
@@ -169,11 +172,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the trained agents")
     parser.add_argument("--out", type=Path, help="where the runs are kept (default: nowhere)")
+    parser.add_argument(
+        "--start",
+        choices=("tool-prompt", "base"),
+        default="tool-prompt",
+        help="what SMART trains further: the baseline's own model, as in the paper, or the base model",
+    )
     parser.add_argument("--small", action="store_true", help="a few steps, to see that it works")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         out = given.out or Path(scratch)
-        seeds = {str(seed): run_seed(seed, out, given.small) for seed in given.seeds}
+        seeds = {str(seed): run_seed(seed, out, start=given.start, small=given.small) for seed in given.seeds}
     for seed, found in seeds.items():
         for what in ("calls", "accuracy"):
             columns = [f"{what} {domain}" for domain in DOMAINS]
@@ -188,7 +197,7 @@ def main() -> None:
         table(f"seed {seed}", list(rest[6:]), trained)
     reached = headlines(seeds)
     table("all seeds", ["saving", "gain", "accuracy_change"], [("SMART", reached)])
-    finish("smart", reached | {"seeds": seeds, "small": given.small}, GOALS)
+    finish("smart", reached | {"seeds": seeds, "start": given.start, "small": given.small}, GOALS)
 
 
 if __name__ == "__main__":
