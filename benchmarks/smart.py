@@ -3,9 +3,9 @@
 ``python -m benchmarks.smart [--seeds 0 1 2] [--out DIR]``. For each seed, two agents are compared. The
 almanac's cold start, whose demonstrator calls too often, stands for the paper's tool-prompt baseline: an
 instruction-tuned model that is given tools. As in the paper, SMART trains this very model further, on the
-world's chains of equally many questions; with ``--start base`` it begins where the baseline began, with the same
-amount of training. The base model answering from memory stands for the reasoning baseline. A cell is one
-domain of one seed.
+world's chains of equally many questions; with ``--start base`` it begins where the baseline began, with as
+much training. The base model answering from memory stands for the reasoning baseline. A cell is one domain
+of one seed.
 
 - Saving: unweighted mean over cells of (baseline - SMART) / baseline tool calls, against the tool prompt.
 - Gain: unweighted mean over cells of the relative change of a performance, against the cell's best baseline.
