@@ -23,10 +23,12 @@ COMMANDS = [
     ("probe",),
     ("rollout",),
     ("show", "mask"),
+    ("show", "decisions"),
     ("report",),
     ("doctor",),
     ("systems",),
     ("world", "build"),
+    ("data", "smart-er"),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import evaluating, looking, probing, quickstart, running, training, worlds
+from toolwise.cli import data, deciding, evaluating, looking, probing, quickstart, running, training, worlds
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train a model: sft imitates, rl learns from rewards.")
 show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
+datasets = typer.Typer(no_args_is_help=True, help="Make training data.")
 world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic world of the quickstart.")
 
 app.command("quickstart", short_help="Train and compare two policies, in minutes.")(quickstart.quickstart)
@@ -31,10 +32,17 @@ app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)
 app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)
 app.command("systems", short_help="List the published systems: what runs here.")(looking.systems)
+app.add_typer(datasets, name="data")
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
+show.command("decisions", short_help="How sure a policy was of calling a tool or not.")(
+    deciding.show_decisions
+)
 show.command("mask", short_help="Token by token, what would be trained on.")(running.show_mask)
+datasets.command("smart-er", short_help="SMART's chains: where knowledge ends and a tool begins.")(
+    data.smart_er
+)
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 

@@ -4,20 +4,31 @@ from toolwise.dialects.config import (
     CustomDialectConfig,
     DialectConfig,
     HermesConfig,
+    SmartConfig,
+    ToolPromptConfig,
     ToolRLConfig,
     build_dialect,
 )
 from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.smart import SmartDialect
+from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
+from toolwise.dialects.tool_prompt import ToolPromptDialect
 from toolwise.dialects.toolrl import ToolRLDialect
 
 __all__ = [
+    "STEP_TOOLS",
     "CustomDialectConfig",
     "Dialect",
     "DialectConfig",
     "HermesConfig",
     "HermesDialect",
     "ParsedTurn",
+    "SmartConfig",
+    "SmartDialect",
+    "StepTool",
+    "ToolPromptConfig",
+    "ToolPromptDialect",
     "ToolRLConfig",
     "ToolRLDialect",
     "build_dialect",

@@ -14,26 +14,46 @@ from toolwise.evaluation.probe import (
     mark_boundary,
 )
 from toolwise.evaluation.smart import JoinedOveruse, joined_overuse
+from toolwise.evaluation.smart_metrics import (
+    Intention,
+    Share,
+    accuracy,
+    intention_coverage,
+    macro_decrease,
+    macro_increase,
+    missing_details_recovery,
+    tools_used,
+    underuse,
+)
 from toolwise.evaluation.table import knowledge_table, results_table
 
 __all__ = [
     "MEASURES",
+    "Intention",
     "Interval",
     "JoinedOveruse",
     "Knowledge",
     "KnowledgeLabel",
     "Outcome",
+    "Share",
     "Summary",
     "Thresholds",
+    "accuracy",
     "bootstrap_ratio",
     "check_info",
     "errors_of",
+    "intention_coverage",
     "joined_overuse",
     "knowledge_table",
     "label_knowledge",
+    "macro_decrease",
+    "macro_increase",
     "mark_boundary",
+    "missing_details_recovery",
     "outcome_of",
     "results_table",
     "summarise",
+    "tools_used",
+    "underuse",
     "wilson",
 ]

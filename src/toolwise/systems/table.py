@@ -43,10 +43,15 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "GRPO; KL in the loss instead of the reward; PPO needs the critic",
     ),
     SystemEntry("GSM8K with a calculator", "2110.14168", "worked sums", "runs", ("gsm8k-sft", "gsm8k")),
-    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "parts", (), "reward; no critic yet"),
     SystemEntry(
-        "SMART", "2502.11435", "when to use a tool", "parts", (), "overuse measure; no dialect, no data"
+        "SMART",
+        "2502.11435",
+        "when to use a tool",
+        "runs",
+        ("smart-sft",),
+        "SMART-ER data pipeline, dialect, indicators, metrics; its arithmetic is no Python yet",
     ),
+    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "parts", (), "reward; no critic yet"),
     SystemEntry(
         "Search-R1", "2503.09516", "search while reasoning", "parts", (), "reward; no dialect of its tags"
     ),
