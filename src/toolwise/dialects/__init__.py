@@ -4,11 +4,13 @@ from toolwise.dialects.config import (
     CustomDialectConfig,
     DialectConfig,
     HermesConfig,
+    SearchR1Config,
     ToolRLConfig,
     build_dialect,
 )
 from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.search_r1 import SearchR1Dialect
 from toolwise.dialects.toolrl import ToolRLDialect
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "HermesConfig",
     "HermesDialect",
     "ParsedTurn",
+    "SearchR1Config",
+    "SearchR1Dialect",
     "ToolRLConfig",
     "ToolRLDialect",
     "build_dialect",
