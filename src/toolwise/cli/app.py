@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import evaluating, looking, quickstart, running, training, worlds
+from toolwise.cli import evaluating, looking, quickstart, running, serving, training, worlds
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)
 app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)
 app.command("systems", short_help="List the published systems: what runs here.")(looking.systems)
+app.command("serve", short_help="Serve a corpus to the tool http_search.")(serving.serve)
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)

@@ -73,7 +73,7 @@ class Dialect(Protocol):
         ...
 
     def render_turn(self, message: Message) -> list[int]:
-        """Tokens of an assistant message of a demonstration, its end token or stop string included, shape (L,).
+        """Tokens of an assistant message of a demonstration, with its end token or stop string, shape (L,).
 
         They are the tokens that the policy would have to sample after `render_prompt` to say the same.
 

@@ -1,8 +1,8 @@
 """Search-R1's turns (Jin et al. 2025, arXiv 2503.09516): tags in one running text, without chat roles.
 
-The policy thinks in ``<think>``, and ends a turn with ``<search>`` or ``<answer>``. What was found is appended as
-an ``<information>`` block to the same assistant message, and the policy writes on. A turn without either gets a
-correction instead. Prompts are in our own words, with the tags of the published one in its order.
+The policy thinks in ``<think>``, and ends a turn with ``<search>`` or ``<answer>``. What was found is appended
+as an ``<information>`` block to the same message, and the policy writes on; a turn without either gets a
+correction. Prompts are in our own words, with the tags of the published one in its order.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ _REASON = (
     "</think>. "
 )
 _SEARCH: Mapping[Variant, str] = {
-    "search_r1": "If some knowledge turns out to be missing, call a search engine with <search> query </search>; "
-    "the best results come back between <information> and </information>. You may search any number of times. ",
-    "otc": "Search only if you need knowledge that you do not have, with <search> query </search>, and make each "
-    "search count; the best results come back between <observation> and </observation>. ",
+    "search_r1": "If some knowledge turns out to be missing, call a search engine with <search> query "
+    "</search>; the best results come back between <information> and </information>. You may search any "
+    "number of times. ",
+    "otc": "Search only if you need knowledge that you do not have, with <search> query </search>, and make "
+    "each search count; the best results come back between <observation> and </observation>. ",
 }
 _ANSWER = (
-    "When nothing more is needed, give the answer alone between <answer> and </answer>, without an explanation. "
-    "For example, <answer> Beijing </answer>. Question: "
+    "When nothing more is needed, give the answer alone between <answer> and </answer>, without an "
+    "explanation. For example, <answer> Beijing </answer>. Question: "
 )
 
 
@@ -107,7 +108,7 @@ class SearchR1Dialect:
         return self._encode("\n\n".join(str(message.get("content") or "") for message in [*before, last]))
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
-        """See `Dialect`. The first search or answer block is what the turn does; without one it is malformed."""
+        """See `Dialect`. The first search or answer is what the turn does; without one it is malformed."""
         text = self._decode(token_ids)
         thought = "\n".join(found.strip() for found in _THINK.findall(text) if found.strip())
         action = _ACTION.search(text)
@@ -119,7 +120,7 @@ class SearchR1Dialect:
         return ParsedTurn(text, thought, calls=(ToolCall(TOOL, {"query": content}),))
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
-        """See `Dialect`. The text goes on in the same message, so nothing is closed; no results: a correction.
+        """See `Dialect`. The same message goes on, so nothing is closed; no results give a correction.
 
         Tags and special tokens in a result are broken by a zero-width space: a passage can forge no answer.
         """

@@ -144,7 +144,7 @@ class SearchR1Config(_Config):
 
     Attributes:
         mode: ``mended``, or ``published``: the whole text is scored, the prompt included.
-        structure: For a valid sequence with a wrong answer, and taken off a right answer without one; v0.3: 0.2.
+        structure: For a valid sequence with a wrong answer; taken off a right answer without one; v0.3: 0.2.
         final: For a wrong answer without a valid sequence; v0.3: 0.1.
         retrieval: Added to `structure` if a gold answer was retrieved; v0.3: 0.
     """

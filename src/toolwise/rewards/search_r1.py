@@ -168,7 +168,7 @@ class SearchR1Reward:
         reference_answers(task)
 
     def __call__(self, task: Task, rollouts: Sequence[Rollout]) -> list[Reward]:
-        """Reward of each rollout; parts ``correct``, ``format`` (valid sequence), ``retrieved`` (a gold was)."""
+        """Reward of each rollout: parts ``correct``, ``format`` (valid sequence), ``retrieved`` (a gold)."""
         golds = reference_answers(task)
         rewards = []
         for rollout in rollouts:

@@ -33,7 +33,22 @@ _NO: State = "not yet"
 
 SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("GRPO", "2402.03300", "group-relative policy gradient", "runs", ("grpo",)),
-    SystemEntry("OTC-GRPO", "2504.14870", "reward for few tool calls", "runs", ("otc-grpo",), "c = 4, α = 1"),
+    SystemEntry(
+        "OTC-GRPO",
+        "2504.14870",
+        "reward for few tool calls",
+        "runs",
+        ("otc-grpo", "otc-grpo-search"),
+        "c = 4, α = 1",
+    ),
+    SystemEntry(
+        "Search-R1",
+        "2503.09516",
+        "search while reasoning",
+        "runs",
+        ("search-r1",),
+        "GRPO; PPO needs the critic",
+    ),
     SystemEntry(
         "ToolRL",
         "2504.13958",
@@ -46,9 +61,6 @@ SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "parts", (), "reward; no critic yet"),
     SystemEntry(
         "SMART", "2502.11435", "when to use a tool", "parts", (), "overuse measure; no dialect, no data"
-    ),
-    SystemEntry(
-        "Search-R1", "2503.09516", "search while reasoning", "parts", (), "reward; no dialect of its tags"
     ),
     SystemEntry("MASH", "2510.01152", "pay per search", "parts", (), "reward; no recipe"),
     SystemEntry(

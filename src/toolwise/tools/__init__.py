@@ -5,13 +5,20 @@ from toolwise.tools.calculator import calculator
 from toolwise.tools.config import (
     AskUserConfig,
     CalculatorConfig,
+    DenseSearchConfig,
     FunctionConfig,
+    HTTPSearchConfig,
     SearchConfig,
     ToolConfig,
     build_toolbox,
 )
+from toolwise.tools.dense_index import DenseIndex, Encoder
+from toolwise.tools.http_retriever import HTTPRetriever
+from toolwise.tools.passages import Passage, Retriever
+from toolwise.tools.query_cache import QueryCache
+from toolwise.tools.retrieval_server import retrieval_server
 from toolwise.tools.search import search_tool
-from toolwise.tools.search_index import Passage, SearchIndex
+from toolwise.tools.search_index import SearchIndex
 from toolwise.tools.session import Session
 from toolwise.tools.tool import Tool, ToolError, tool
 from toolwise.tools.toolbox import Toolbox
@@ -19,8 +26,15 @@ from toolwise.tools.toolbox import Toolbox
 __all__ = [
     "AskUserConfig",
     "CalculatorConfig",
+    "DenseIndex",
+    "DenseSearchConfig",
+    "Encoder",
     "FunctionConfig",
+    "HTTPRetriever",
+    "HTTPSearchConfig",
     "Passage",
+    "QueryCache",
+    "Retriever",
     "SearchConfig",
     "SearchIndex",
     "Session",
@@ -31,6 +45,7 @@ __all__ = [
     "ask_user",
     "build_toolbox",
     "calculator",
+    "retrieval_server",
     "search_tool",
     "tool",
 ]
