@@ -58,8 +58,8 @@ def search_r1_task(row: Row) -> Task:
     """A record of Search-R1's data (verl's layout) as a task with the tool ``search``.
 
     Read are ``prompt`` (messages, as they are), ``reward_model.ground_truth.target`` (aliases),
-    ``data_source`` and ``extra_info`` (``split``, ``index``). The index restarts for each source, so the id has
-    all three; ``info.index`` is what the published trainer takes for the group.
+    ``data_source`` and ``extra_info`` (``split``, ``index``). The index restarts for each source, so the id
+    has all three; ``info.index`` is what the published trainer takes for the group.
 
     Raises:
         ToolwiseError: A field is missing or of another type.
