@@ -1,4 +1,4 @@
-"""Search-R1 by the command line: a tiny model learns the turns, then searches a real corpus and is trained."""
+"""Search-R1 by the command line: a tiny model learns the turns, searches a real corpus and is trained."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Search-R1's turns (Jin et al. 2025, arXiv 2503.09516): tags in one running text, without chat roles.
 
-The policy thinks in ``<think>`` and ends a turn with ``<search>`` or ``<answer>``. What was found follows as an
-``<information>`` block in the same message, and the policy writes on; a turn without either is corrected.
+The policy thinks in ``<think>`` and ends a turn with ``<search>`` or ``<answer>``. What was found follows as
+an ``<information>`` block in the same message, and the policy writes on; a turn without either is corrected.
 Prompts are in our own words, with the tags of the published one in its order.
 """
 
