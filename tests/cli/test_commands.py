@@ -21,6 +21,7 @@ COMMANDS = [
     ("train", "rl"),
     ("evaluate",),
     ("rollout",),
+    ("serve",),
     ("show", "mask"),
     ("report",),
     ("doctor",),

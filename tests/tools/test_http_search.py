@@ -54,7 +54,10 @@ def served():
 
 @contextmanager
 def answering(*answers):
-    """A server that gives these (status, body) in turn, the last one for ever; and the requests it got."""
+    """A server that gives these (status, body) in turn, the last one for ever; and the requests it got.
+
+    Without a status it says nothing, without a body it breaks off in the middle.
+    """
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -65,9 +68,9 @@ def answering(*answers):
                 release.wait(30)
                 return
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", "9" if body is None else str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(b"half" if body is None else body)
 
         def log_message(self, format, *arguments):
             pass
@@ -155,6 +158,12 @@ def test_what_fails_in_passing_is_tried_again():
         ((passage, score),) = HTTPRetriever(url).ranked("arden", 3)
     assert (passage.title, passage.text, score) == ("Arden", "A town.", 2.0)
     assert asked == [{"queries": ["arden"], "topk": 3, "return_scores": True}] * 3
+
+
+def test_an_answer_that_breaks_off_is_tried_again():
+    with answering((200, None), documents("Arden\nA town.")) as (url, asked):
+        ((passage, _),) = HTTPRetriever(url).ranked("arden", 3)
+    assert (passage.title, len(asked)) == ("Arden", 2)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -61,15 +62,19 @@ class HTTPRetriever:
             try:
                 with urlopen(request, timeout=left) as response:
                     answer = response.read(MAX_ANSWER_BYTES + 1)
+                    # A bounded read says nothing of an answer that ends too early.
+                    missing = len(answer) <= MAX_ANSWER_BYTES and response.length
             except HTTPError as error:
                 error.close()
                 problem = f"it answered with status {error.code}"
                 if error.code not in _TRANSIENT:
                     break
-            except (URLError, OSError) as error:
+            except (URLError, OSError, HTTPException) as error:
                 problem = str(getattr(error, "reason", error)) or type(error).__name__
             else:
-                return _decoded(answer)
+                if not missing:
+                    return _decoded(answer)
+                problem = "its answer broke off"
             time.sleep(max(0.0, min(_PAUSE * 2**attempt, end - time.monotonic())))
         raise ToolError(f"the search engine cannot be reached: {problem}")
 
