@@ -8,6 +8,7 @@ from toolwise.tools.config import (
     DenseSearchConfig,
     FunctionConfig,
     HTTPSearchConfig,
+    PythonConfig,
     SearchConfig,
     ToolConfig,
     build_toolbox,
@@ -15,6 +16,7 @@ from toolwise.tools.config import (
 from toolwise.tools.dense_index import DenseIndex, Encoder
 from toolwise.tools.http_retriever import HTTPRetriever
 from toolwise.tools.passages import Passage, Retriever
+from toolwise.tools.python import python_tool
 from toolwise.tools.query_cache import QueryCache
 from toolwise.tools.retrieval_server import retrieval_server
 from toolwise.tools.search import search_tool
@@ -33,6 +35,7 @@ __all__ = [
     "HTTPRetriever",
     "HTTPSearchConfig",
     "Passage",
+    "PythonConfig",
     "QueryCache",
     "Retriever",
     "SearchConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "ask_user",
     "build_toolbox",
     "calculator",
+    "python_tool",
     "retrieval_server",
     "search_tool",
     "tool",
