@@ -22,6 +22,7 @@ COMMANDS = [
     ("evaluate",),
     ("probe",),
     ("rollout",),
+    ("serve",),
     ("show", "mask"),
     ("show", "decisions"),
     ("report",),

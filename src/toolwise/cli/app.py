@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import data, deciding, evaluating, looking, probing, quickstart, running, training, worlds
+from toolwise.cli import (
+    data,
+    deciding,
+    evaluating,
+    looking,
+    probing,
+    quickstart,
+    running,
+    serving,
+    training,
+    worlds,
+)
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -33,6 +44,7 @@ app.command("report", short_help="Write the page of a run.")(looking.report)
 app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)
 app.command("systems", short_help="List the published systems: what runs here.")(looking.systems)
 app.add_typer(datasets, name="data")
+app.command("serve", short_help="Serve a corpus to the tool http_search.")(serving.serve)
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)

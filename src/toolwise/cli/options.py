@@ -14,7 +14,10 @@ from toolwise.core import ToolwiseError
 if TYPE_CHECKING:
     from toolwise.systems import RLRecipe, SFTRecipe
 
-Format = Literal["own", "gsm8k", "rlla"]
+Format = Literal["own", "gsm8k", "rlla", "search_r1", "qa"]
+
+_OVER_CORPUS = ("search", "dense_search")
+"""Types of tools that search a corpus."""
 
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A .yaml file, or the name of a packaged recipe.")
@@ -60,7 +63,7 @@ TaskFormat = Annotated[
 ]
 Corpus = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Adds the tool 'search' over this corpus (.jsonl or .parquet)."),
+    typer.Option(metavar="FILE", help="The tool 'search' is over this corpus (.jsonl or .parquet)."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -129,8 +132,13 @@ class Given:
         if self.seed is not None:
             values["training.seed"] = self.seed
         if self.corpus is not None:
-            others = [tool.model_dump(mode="json") for tool in recipe.tools if tool.type != "search"]
-            values["tools"] = [*others, {"type": "search", "corpus": str(self.corpus)}]
+            tools = [tool.model_dump(mode="json") for tool in recipe.tools]
+            if not any(tool["type"] in _OVER_CORPUS for tool in tools):
+                tools.append({"type": "search"})
+            values["tools"] = [
+                tool | {"corpus": str(self.corpus)} if tool["type"] in _OVER_CORPUS else tool
+                for tool in tools
+            ]
         return values
 
 

@@ -4,6 +4,7 @@ from toolwise.dialects.config import (
     CustomDialectConfig,
     DialectConfig,
     HermesConfig,
+    SearchR1Config,
     SmartConfig,
     ToolPromptConfig,
     ToolRLConfig,
@@ -11,6 +12,7 @@ from toolwise.dialects.config import (
 )
 from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.search_r1 import SearchR1Dialect
 from toolwise.dialects.smart import SmartDialect
 from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
 from toolwise.dialects.tool_prompt import ToolPromptDialect
@@ -24,6 +26,8 @@ __all__ = [
     "HermesConfig",
     "HermesDialect",
     "ParsedTurn",
+    "SearchR1Config",
+    "SearchR1Dialect",
     "SmartConfig",
     "SmartDialect",
     "StepTool",

@@ -10,6 +10,7 @@ from toolwise.core import ToolwiseError
 from toolwise.core.targets import TARGET_PATTERN, call_target, importable, load_target
 from toolwise.dialects.dialect import Dialect
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.search_r1 import MAX_OBSERVATION_TOKENS, SearchR1Dialect, Variant
 from toolwise.dialects.smart import SmartDialect
 from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
 from toolwise.dialects.tool_prompt import ToolPromptDialect
@@ -90,6 +91,30 @@ class ToolPromptConfig(_StepsConfig):
         return ToolPromptDialect(tokenizer, self.template_arguments, **self.options())
 
 
+class SearchR1Config(BaseModel):
+    """Search-R1's tags in one running text; see `SearchR1Dialect`.
+
+    Attributes:
+        variant: ``otc`` for OTC's prompt and observation tag.
+        max_observation_tokens: Longer observations are cut; null: never.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    type: Literal["search_r1"] = "search_r1"
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    variant: Variant = "search_r1"
+    max_observation_tokens: int | None = Field(default=MAX_OBSERVATION_TOKENS, ge=32)
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return SearchR1Dialect(
+            tokenizer,
+            self.template_arguments,
+            variant=self.variant,
+            max_observation_tokens=self.max_observation_tokens,
+        )
+
+
 class CustomDialectConfig(BaseModel):
     """The user's own: something at ``module:attribute`` that takes a tokenizer and gives a `Dialect`."""
 
@@ -116,7 +141,7 @@ class CustomDialectConfig(BaseModel):
 
 
 DialectConfig = Annotated[
-    HermesConfig | ToolRLConfig | SmartConfig | ToolPromptConfig | CustomDialectConfig,
+    HermesConfig | ToolRLConfig | SmartConfig | ToolPromptConfig | SearchR1Config | CustomDialectConfig,
     Field(discriminator="type"),
 ]
 """How the model writes its turns, chosen by ``type``."""

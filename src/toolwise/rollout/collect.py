@@ -27,6 +27,7 @@ class CollectorConfig(BaseModel):
         top_p: Nucleus, in (0, 1].
         top_k: 0 keeps all.
         limits: What ends a rollout.
+        group_by: Key of ``info`` whose value names a task's group; None: its id does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -37,6 +38,7 @@ class CollectorConfig(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     limits: Limits = Limits()
+    group_by: str | None = Field(default=None, min_length=1)
 
     @property
     def params(self) -> SamplingParams:
@@ -159,7 +161,20 @@ class Collector(Player):
             limits=self.config.limits,
             samples=samples or self.config.group_size,
             run=(self.seed, *run),
+            group=self._group(task),
         )
+
+    def _group(self, task: Task) -> str:
+        key = self.config.group_by
+        if key is None:
+            return task.id
+        if key not in task.info:
+            raise ToolwiseError(
+                f"info has no '{key}'",
+                where=f"task '{task.id}'",
+                mend="leave rollout.group_by out, or add it",
+            )
+        return str(task.info[key])
 
 
 class ChatCollector(Player):

@@ -17,7 +17,7 @@ from toolwise.sampling.engine import EmbeddedSampler, context_length
 from toolwise.systems.connecting import connect_user
 from toolwise.systems.fresh import conversation_texts, fresh_model
 from toolwise.systems.models import load_model, quiet
-from toolwise.systems.recipe import DataFile, Recipe
+from toolwise.systems.recipe import DataFile, Recipe, RLRecipe
 from toolwise.tools import Toolbox, build_toolbox
 
 _NAMED = 10
@@ -35,7 +35,7 @@ class Policy:
         tokenizer: Its tokenizer.
         dialect: How it writes turns.
         toolbox: What it may call.
-        context: Most tokens it sees at once.
+        context: Most tokens that it sees, or that its rollouts may have, at once.
     """
 
     model: Any
@@ -88,7 +88,10 @@ def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path |
             mend="add --model FOLDER_OR_HUB_ID, or --set model.init.layers=4 for a tiny one from scratch",
         )
     model.eval()
-    return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context_length(model))
+    context = context_length(model)
+    if isinstance(recipe, RLRecipe):
+        context = recipe.rollout.limits.context(context)
+    return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context)
 
 
 def fitting_tasks(policy: Policy, tasks: Sequence[Task], data: DataFile, room: int, say: Say) -> list[Task]:

@@ -33,7 +33,22 @@ _NO: State = "not yet"
 
 SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("GRPO", "2402.03300", "group-relative policy gradient", "runs", ("grpo",)),
-    SystemEntry("OTC-GRPO", "2504.14870", "reward for few tool calls", "runs", ("otc-grpo",), "c = 4, α = 1"),
+    SystemEntry(
+        "OTC-GRPO",
+        "2504.14870",
+        "reward for few tool calls",
+        "runs",
+        ("otc-grpo", "otc-grpo-search"),
+        "c = 4, α = 1",
+    ),
+    SystemEntry(
+        "Search-R1",
+        "2503.09516",
+        "search while reasoning",
+        "runs",
+        ("search-r1",),
+        "GRPO; PPO needs the critic",
+    ),
     SystemEntry(
         "ToolRL",
         "2504.13958",
@@ -52,9 +67,6 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "SMART-ER data pipeline, dialect, indicators, metrics; its arithmetic is no Python yet",
     ),
     SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "parts", (), "reward; no critic yet"),
-    SystemEntry(
-        "Search-R1", "2503.09516", "search while reasoning", "parts", (), "reward; no dialect of its tags"
-    ),
     SystemEntry("MASH", "2510.01152", "pay per search", "parts", (), "reward; no recipe"),
     SystemEntry(
         "MatchTIR", "2601.10712", "turn credit by matching", "parts", (), "advantage; no matching reward"

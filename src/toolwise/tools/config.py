@@ -20,12 +20,15 @@ from toolwise.core.endpoint import ChatConfig
 from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
+from toolwise.tools.dense_index import DenseIndex, Encoder
+from toolwise.tools.http_retriever import HTTPRetriever
 from toolwise.tools.mcp_server import MCPConfig
 from toolwise.tools.openapi import OpenAPIConfig
 from toolwise.tools.played_user import PlayedUser, Say
 from toolwise.tools.python import python_tool
+from toolwise.tools.query_cache import QueryCache
 from toolwise.tools.sandbox import EngineName, SandboxLimits, choose_engine
-from toolwise.tools.search import search_tool
+from toolwise.tools.search import Layout, search_tool
 from toolwise.tools.search_index import SearchIndex
 from toolwise.tools.tool import MAX_RESULT_CHARS, Tool
 from toolwise.tools.toolbox import Toolbox
@@ -42,18 +45,105 @@ class CalculatorConfig(BaseModel):
         return calculator()
 
 
-class SearchConfig(BaseModel):
-    """Search over a corpus: a JSONL or Parquet file, or the folder of a saved index."""
+class _Search(BaseModel):
+    """What the kinds of search share.
+
+    Attributes:
+        top_k: Passages of a result.
+        layout: See `lay_out`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    type: Literal["search"] = "search"
-    corpus: Path
     top_k: int = Field(default=3, ge=1, le=100)
+    layout: Layout = "numbered"
+
+
+class SearchConfig(_Search):
+    """Search over a corpus by its words (BM25).
+
+    Attributes:
+        corpus: A JSONL or Parquet file, or the folder of a saved index.
+    """
+
+    type: Literal["search"] = "search"
+    corpus: Path | None = None
 
     def build(self) -> Tool:
-        """The tool; reads the corpus."""
-        read = SearchIndex.load if self.corpus.is_dir() else SearchIndex.from_file
-        return search_tool(read(self.corpus), self.top_k)
+        """The tool; reads the corpus.
+
+        Raises:
+            ToolwiseError: No corpus is given, or it cannot be used.
+        """
+        corpus = _given(self.corpus)
+        read = SearchIndex.load if corpus.is_dir() else SearchIndex.from_file
+        return search_tool(read(corpus), self.top_k, layout=self.layout)
+
+
+class DenseSearchConfig(_Search):
+    """Search over a corpus by its meaning; needs the extra ``toolwise[dense]``.
+
+    Attributes:
+        corpus: A JSONL or Parquet file, or the folder of a saved `DenseIndex`.
+        encoder: Folder or hub id of an encoder such as E5.
+        query_prefix: Stands before every query.
+        passage_prefix: Stands before every passage.
+        max_tokens: Longer texts are cut.
+        time_limit: Seconds for one search.
+    """
+
+    type: Literal["dense_search"] = "dense_search"
+    corpus: Path | None = None
+    encoder: str = Field(min_length=1)
+    query_prefix: str = "query: "
+    passage_prefix: str = "passage: "
+    max_tokens: int = Field(default=256, ge=8)
+    time_limit: float = Field(default=10.0, gt=0)
+
+    def build(self) -> Tool:
+        """The tool; loads the encoder and embeds or reads the corpus.
+
+        Raises:
+            ToolwiseError: The extra is not installed, no corpus is given, or something cannot be used.
+        """
+        corpus = _given(self.corpus)
+        encoder = Encoder(
+            self.encoder,
+            query_prefix=self.query_prefix,
+            passage_prefix=self.passage_prefix,
+            max_tokens=self.max_tokens,
+        )
+        read = DenseIndex.load if corpus.is_dir() else DenseIndex.from_file
+        index = read(corpus, encoder)
+        return search_tool(index, self.top_k, layout=self.layout, inline=False, time_limit=self.time_limit)
+
+
+class HTTPSearchConfig(_Search):
+    """Search by a server with the protocol of Search-R1's retriever; see `HTTPRetriever`.
+
+    Attributes:
+        url: For instance ``http://127.0.0.1:8000/retrieve``.
+        time_limit: Seconds for one search, further attempts included.
+        retries: Further attempts after one that failed in passing.
+        cache: Folder in which answers are kept; a query that stands there is not asked again.
+    """
+
+    type: Literal["http_search"] = "http_search"
+    url: str = Field(pattern=r"^https?://[^\s/]+\S*$")
+    time_limit: float = Field(default=10.0, gt=0)
+    retries: int = Field(default=2, ge=0, le=10)
+    cache: Path | None = None
+
+    def build(self) -> Tool:
+        """The tool; opens the cache. The server is not asked yet.
+
+        Raises:
+            ToolwiseError: The cache cannot be opened.
+        """
+        cache = QueryCache(self.cache) if self.cache is not None else None
+        retriever = HTTPRetriever(self.url, time_limit=self.time_limit, retries=self.retries, cache=cache)
+        return search_tool(
+            retriever, self.top_k, layout=self.layout, inline=False, time_limit=self.time_limit
+        )
 
 
 class ScriptedUserConfig(BaseModel):
@@ -176,6 +266,8 @@ class FunctionConfig(BaseModel):
 ToolConfig = Annotated[
     CalculatorConfig
     | SearchConfig
+    | DenseSearchConfig
+    | HTTPSearchConfig
     | AskUserConfig
     | PythonConfig
     | FunctionConfig
@@ -202,3 +294,13 @@ def build_toolbox(configs: Sequence[ToolConfig], connect: Connect | None = None)
         built = config.build(connect) if isinstance(config, AskUserConfig) else config.build()
         tools += [built] if isinstance(built, Tool) else built
     return Toolbox(tools)
+
+
+def _given(corpus: Path | None) -> Path:
+    if corpus is None:
+        raise ToolwiseError(
+            "no corpus is given",
+            where="tool 'search'",
+            mend="add --corpus FILE, or take a search server: tools: [{type: http_search, url: …}]",
+        )
+    return corpus
