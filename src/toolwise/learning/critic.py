@@ -43,8 +43,8 @@ def value_model(policy: nn.Module, seed: int) -> Any:
     """A critic that begins as a copy of the policy, with one number a token instead of a vocabulary.
 
     It is the policy's architecture for token classification with a single label, as in verl: the body's
-    weights are copied, and the head, a linear layer, is initialised as ``transformers`` does for this
-    architecture (weights normal with the configured ``initializer_range``, bias 0), without dropout before it.
+    weights are copied, and the head, a linear layer without dropout before it, is initialised as
+    ``transformers`` does for this architecture (weights normal with its ``initializer_range``, bias 0).
 
     Args:
         policy: A Hugging Face causal language model; it stays as it is.

@@ -241,8 +241,8 @@ class RLRecipe(_Recipe):
         kl_in_reward: A KL penalty inside the reward of each token.
         advantage: From rewards to the pull on each token.
         critic: For ``advantage.type: gae``, which needs one; no other packaged advantage has use for it.
-        loss: Policy loss; a KL coefficient above 0, here or in `kl_in_reward`, keeps a frozen copy of the first
-            policy as reference.
+        loss: Policy loss; a KL coefficient above 0, here or in `kl_in_reward`, keeps a frozen copy of the
+            first policy as reference.
         training: Length and rhythm.
     """
 
@@ -268,12 +268,12 @@ class RLRecipe(_Recipe):
             )
         if critic is not None and critic.warmup_steps >= self.training.steps:
             raise ValueError(
-                f"critic.warmup_steps {critic.warmup_steps} leaves no step of {self.training.steps} to the policy"
+                f"critic.warmup_steps is {critic.warmup_steps}: none of {self.training.steps} steps is left"
             )
         if self.kl_in_reward.coefficient and not _sees_penalties(self.advantage):
             raise ValueError(
-                f"kl_in_reward is not seen by advantage.type {self.advantage.type!r}, which looks at parts or "
-                "marked tokens: use loss.kl instead"
+                f"advantage.type {self.advantage.type!r} looks at parts or marked tokens and does not see "
+                "kl_in_reward: use loss.kl instead"
             )
         return self
 

@@ -119,7 +119,10 @@ def train_rl(
     validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
     settings = recipe.training
     alone = 0 if recipe.critic is None else recipe.critic.warmup_steps
-    updates, before = _rl_updates(settings, alone), begun_length(out, settings, partial(_rl_updates, alone=alone))
+    updates, before = (
+        _rl_updates(settings, alone),
+        begun_length(out, settings, partial(_rl_updates, alone=alone)),
+    )
     check_length(out, recipe.learner, before, updates)
     learner = Learner(policy.model, recipe.learner.settled(updates))
     critic = None if recipe.critic is None else _critic(recipe.critic, policy, out, settings)
@@ -185,7 +188,7 @@ def _rl_updates(training: RLTraining, alone: int = 0) -> int:
 
 def _critic(settings: CriticSettings, policy: Policy, out: Path, training: RLTraining) -> Critic:
     updates = _rl_updates(training)
-    check_length(out, settings.learner, begun_length(out, training, _rl_updates), updates)
+    check_length(out, settings.learner, begun_length(out, training, _rl_updates), updates, "critic.learner")
     model = value_model(policy.model, seed_for(training.seed, "critic"))
     return Critic(model, settings.settled(updates))
 
