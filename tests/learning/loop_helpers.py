@@ -1,4 +1,7 @@
-"""A tiny policy trained on a toy task; a script to be killed, too: ``loop_helpers.py FOLDER STEP [critic]``."""
+"""A tiny policy trained on a toy task; also a script, to be killed: ``loop_helpers.py FOLDER STEP``.
+
+With a third word ``critic`` it is the run with a critic.
+"""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_toolrl_has_the_settings_of_its_program():
     [
         ("learner.learning_rte=1", ["'learner.learning_rte' is not known", "'learner.learning_rate'"]),
         ("learning_rate=1", ["'learning_rate' is not known", "'learner.learning_rate'"]),
-        ("foo=1", ["'foo' is not known", "known are: advantage, dialect"]),
+        ("foo=1", ["'foo' is not known", "known are: advantage, critic, dialect"]),
         ("reward.correctness.type=f1", ["'reward.correctness' is not known", "after, format_weight, type"]),
         ("learner.learning_rate=-1", ["'learner.learning_rate' is -1", "greater than 0"]),
         ("learner.learning_rate=fast", ["'learner.learning_rate' is 'fast'", "a valid number"]),
