@@ -6,10 +6,12 @@ from toolwise.tools.config import (
     AskUserConfig,
     CalculatorConfig,
     FunctionConfig,
+    PythonConfig,
     SearchConfig,
     ToolConfig,
     build_toolbox,
 )
+from toolwise.tools.python import python_tool
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import Passage, SearchIndex
 from toolwise.tools.session import Session
@@ -21,6 +23,7 @@ __all__ = [
     "CalculatorConfig",
     "FunctionConfig",
     "Passage",
+    "PythonConfig",
     "SearchConfig",
     "SearchIndex",
     "Session",
@@ -31,6 +34,7 @@ __all__ = [
     "ask_user",
     "build_toolbox",
     "calculator",
+    "python_tool",
     "search_tool",
     "tool",
 ]

@@ -12,9 +12,11 @@ from toolwise.core import ToolwiseError
 from toolwise.core.targets import TARGET_PATTERN, importable, load_target
 from toolwise.tools.ask_user import ask_user
 from toolwise.tools.calculator import calculator
+from toolwise.tools.python import python_tool
+from toolwise.tools.sandbox import EngineName, SandboxLimits, choose_engine
 from toolwise.tools.search import search_tool
 from toolwise.tools.search_index import SearchIndex
-from toolwise.tools.tool import Tool
+from toolwise.tools.tool import MAX_RESULT_CHARS, Tool
 from toolwise.tools.toolbox import Toolbox
 
 
@@ -54,6 +56,34 @@ class AskUserConfig(BaseModel):
         return ask_user()
 
 
+class PythonConfig(BaseModel):
+    """Python code of the model's own, isolated from the machine.
+
+    Attributes:
+        time_limit: Seconds of CPU time of a call; at four times as much of the wall clock it is stopped, too.
+        memory_limit: MiB.
+        max_output_chars: Longer results are cut in the middle.
+        engine: What isolates the code; ``auto`` takes bubblewrap where it works, else wasi where it is
+            installed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    type: Literal["python"] = "python"
+    time_limit: int = Field(default=10, ge=1, le=3600)
+    memory_limit: int = Field(default=1024, ge=256, le=1 << 20)
+    max_output_chars: int = Field(default=MAX_RESULT_CHARS, ge=100, le=1_000_000)
+    engine: EngineName = "auto"
+
+    def build(self) -> Tool:
+        """The tool; tries out that the isolation works.
+
+        Raises:
+            ToolwiseError: It does not, or nothing is there to isolate with.
+        """
+        limits = SandboxLimits(self.time_limit, self.memory_limit << 20)
+        return python_tool(choose_engine(self.engine, limits), self.max_output_chars)
+
+
 class FunctionConfig(BaseModel):
     """The user's own: a function, or a `Tool`, at ``module:attribute``."""
 
@@ -80,7 +110,8 @@ class FunctionConfig(BaseModel):
 
 
 ToolConfig = Annotated[
-    CalculatorConfig | SearchConfig | AskUserConfig | FunctionConfig, Field(discriminator="type")
+    CalculatorConfig | SearchConfig | AskUserConfig | PythonConfig | FunctionConfig,
+    Field(discriminator="type"),
 ]
 """One tool of a run, chosen by its ``type``."""
 

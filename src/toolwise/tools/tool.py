@@ -18,7 +18,16 @@ MAX_RESULT_CHARS = 4000
 
 
 class ToolError(Exception):
-    """Raised inside a tool to tell the model, in its own words, why the call failed."""
+    """Raised inside a tool to tell the model, in its own words, why the call failed.
+
+    Args:
+        message: What the model reads.
+        kind: What sort of failure it was.
+    """
+
+    def __init__(self, message: str, *, kind: ErrorKind = ErrorKind.TOOL_FAILURE) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Tool:
         parameters: JSON schema of the arguments (an object).
         function: Called with the arguments by name, plus ``session`` if it has such a parameter. Its result
             is text, or anything JSON can hold.
-        time_limit: Seconds after which a call is cancelled, > 0.
+        time_limit: Seconds after which a call is cancelled, > 0; infinite where the function keeps its own.
         inline: Run directly on the event loop. Only for a sync function that is provably short: no time limit
             guards it, and in return calls end in the same order on every run.
         max_result_chars: Longer results are cut in the middle, ≥ 100.
@@ -125,7 +134,7 @@ class Tool:
             error = ErrorKind.TIMEOUT
             content = f"Error: {self.name} took longer than {self.time_limit:g} s and was stopped."
         except ToolError as raised:
-            error, content = ErrorKind.TOOL_FAILURE, f"Error: {raised}"
+            error, content = raised.kind, f"Error: {raised}"
         except Exception as raised:
             error, content = ErrorKind.TOOL_FAILURE, f"Error: {type(raised).__name__}: {_message(raised)}"
         content = cut(content, self.max_result_chars)
