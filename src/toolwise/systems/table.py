@@ -33,6 +33,7 @@ _NO: State = "not yet"
 
 SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("GRPO", "2402.03300", "group-relative policy gradient", "runs", ("grpo",)),
+    SystemEntry("PPO", "1707.06347", "policy gradient with a critic", "runs", ("ppo",)),
     SystemEntry(
         "OTC-GRPO",
         "2504.14870",
@@ -41,21 +42,22 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         ("otc-grpo", "otc-grpo-search"),
         "c = 4, α = 1",
     ),
+    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "runs", ("otc-ppo",), "c = 4, α = 1"),
     SystemEntry(
         "Search-R1",
         "2503.09516",
         "search while reasoning",
         "runs",
         ("search-r1",),
-        "GRPO; PPO needs the critic",
+        "GRPO; for PPO, take its advantage and critic from the recipe ppo",
     ),
     SystemEntry(
         "ToolRL",
         "2504.13958",
         "reward of single tool-use turns",
         "runs",
-        ("toolrl-sft", "toolrl"),
-        "GRPO; KL in the loss instead of the reward; PPO needs the critic",
+        ("toolrl-sft", "toolrl", "toolrl-ppo"),
+        "GRPO with KL in the loss instead of the reward; PPO",
     ),
     SystemEntry("GSM8K with a calculator", "2110.14168", "worked sums", "runs", ("gsm8k-sft", "gsm8k")),
     SystemEntry(
@@ -66,7 +68,6 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         ("smart-sft",),
         "SMART-ER data pipeline, dialect, indicators, metrics; its arithmetic is no Python yet",
     ),
-    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "parts", (), "reward; no critic yet"),
     SystemEntry("MASH", "2510.01152", "pay per search", "parts", (), "reward; no recipe"),
     SystemEntry(
         "MatchTIR", "2601.10712", "turn credit by matching", "parts", (), "advantage; no matching reward"
