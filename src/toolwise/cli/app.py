@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import evaluating, looking, quickstart, running, training, worlds
+from toolwise.cli import benchmarking, evaluating, looking, quickstart, running, training, worlds
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic
 app.command("quickstart", short_help="Train and compare two policies, in minutes.")(quickstart.quickstart)
 app.add_typer(train, name="train")
 app.command("evaluate", short_help="Measure a model on tasks.")(evaluating.evaluate)
+app.command("benchmark", short_help="Measure a model on a public benchmark.")(benchmarking.benchmark)
 app.command("rollout", short_help="Try a model on tasks and read its turns.")(running.rollout)
 app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)

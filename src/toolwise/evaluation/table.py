@@ -62,13 +62,20 @@ def _add_row(table: Table, heading: str, summaries: Sequence[Summary | None], na
     values = [None if summary is None else getattr(summary, name) for summary in summaries]
     if any(value is not None for value in values):
         cells = [
-            _cell(value, summary.intervals.get(name) if summary else None, unit)
+            cell(value, summary.intervals.get(name) if summary else None, unit)
             for value, summary in zip(values, summaries, strict=True)
         ]
         table.add_row(f"{heading} %" if unit == "%" else heading, *cells)
 
 
-def _cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+def cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+    """A figure with its interval, dim; a dash where there is none.
+
+    Args:
+        value: The figure.
+        bounds: Lower and upper bound.
+        unit: ``%`` shows shares in percent.
+    """
     if value is None:
         return Text("–", style="dim")
     scale, digits = (100, 1) if unit == "%" else (1, 2)

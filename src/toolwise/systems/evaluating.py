@@ -97,10 +97,10 @@ def evaluate_model(
     file_name = re.sub(r"[^\w.-]+", "-", name).strip(".") or "policy"
     results, rollouts = out / "results.json", out / "rollouts" / f"{file_name}.jsonl"
     # Whatever cannot be written is found out before the tasks are played, not after.
-    with _writing(out):
+    with writing(out):
         rollouts.parent.mkdir(parents=True, exist_ok=True)
         rollouts.open("a").close()
-    _other_results(results, {"policy": name, "seed": recipe.training.seed})
+    other_results(results, {"policy": name, "seed": recipe.training.seed})
     collector = policy.collector(recipe.rollout, recipe.training.seed)
     trees, rewards, function = _play(collector, tasks, recipe.reward, done)
     outcomes = tuple(
@@ -111,14 +111,14 @@ def evaluate_model(
     means = {"reward": float(np.mean([reward.total for reward in rewards]))}
     for part in sorted({part for reward in rewards for part in reward.parts}):
         means[part] = float(np.mean([reward.parts.get(part, 0.0) for reward in rewards]))
-    with _writing(out):
+    with writing(out):
         records = _records(trees, rewards, outcomes, policy, name)
         rollouts.write_text(
             "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
             encoding="utf-8",
             errors="backslashreplace",
         )
-        _write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
+        write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
     return Evaluation(summary, outcomes, means, results, rollouts)
 
 
@@ -162,7 +162,8 @@ def _records(
 
 
 @contextmanager
-def _writing(out: Path) -> Iterator[None]:
+def writing(out: Path) -> Iterator[None]:
+    """What the disk refuses becomes a ToolwiseError that names the folder."""
     try:
         yield
     except OSError as error:
@@ -171,21 +172,32 @@ def _writing(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _other_results(path: Path, record: Mapping[str, Any]) -> list[Any]:
-    """What stands in the file of results, but for an earlier record of the same policy and seed."""
+def other_results(
+    path: Path, record: Mapping[str, Any], keys: Sequence[str] = ("policy", "seed")
+) -> list[Any]:
+    """What stands in the file of results, but for an earlier record with the same keys.
+
+    Raises:
+        ToolwiseError: The file holds something else.
+    """
     if not path.is_file():
         return []
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-        return [old for old in there if any(old[key] != record[key] for key in ("policy", "seed"))]
+        return [old for old in there if any(old[key] != record[key] for key in keys)]
     except (ValueError, TypeError, KeyError) as error:
         raise ToolwiseError(
             "is there already and is no list of results", where=str(path), mend="choose another --out"
         ) from error
 
 
-def _write_result(path: Path, record: dict[str, Any]) -> None:
-    earlier = _other_results(path, record)
+def write_result(path: Path, record: dict[str, Any], keys: Sequence[str] = ("policy", "seed")) -> None:
+    """Add a record to the file of results, in the place of one with the same keys.
+
+    Raises:
+        ToolwiseError: As in `other_results`.
+    """
+    earlier = other_results(path, record, keys)
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
     unfinished.replace(path)

@@ -69,7 +69,11 @@ def java_literal(value: Any, kind: str, items: str | None, rng: random.Random) -
     if isinstance(value, list):
         parts = [java_literal(item, items or "", None, rng) for item in value]
         if kind == "Array" and items == "String":
-            return "new String[]{" + ", ".join(part if rng.random() < 0.7 else f'"{part}"' for part in parts) + "}"
+            return (
+                "new String[]{"
+                + ", ".join(part if rng.random() < 0.7 else f'"{part}"' for part in parts)
+                + "}"
+            )
         if kind == "Array":
             return "new Object[]{" + ", ".join(parts) + "}"
         quoted = [f'"{part}"' if items in ("String", "char") else part for part in parts]
@@ -169,7 +173,9 @@ def spoil_arguments(arguments: dict[str, Any], answers, functions, rng: random.R
 
 def spoil_value(value: Any, rng: random.Random, depth: int = 0) -> Any:
     if rng.random() < 0.15:
-        return rng.choice([None, "", 0, 1, True, False, 1.0, [], {}, "x", [value], (value,), {"value": value}])
+        return rng.choice(
+            [None, "", 0, 1, True, False, 1.0, [], {}, "x", [value], (value,), {"value": value}]
+        )
     if isinstance(value, bool):
         return rng.choice([not value, int(value), str(value), str(value).lower()])
     if isinstance(value, int):
@@ -229,9 +235,25 @@ def spoil_text(value: str, rng: random.Random) -> Any:
     number = int(value) if value.isascii() and value.isdigit() else value
     return rng.choice(
         [
-            *(changed, changed, value.upper(), value.title(), value.replace("'", '"'), value.replace(" ", "")),
+            *(
+                changed,
+                changed,
+                value.upper(),
+                value.title(),
+                value.replace("'", '"'),
+                value.replace(" ", ""),
+            ),
             *(f" {value} ", f'"{value}"', f"'{value}'", f"{value}L", f"{value}f", f"{value}n", f"{value}.0"),
-            *(value[:-1], value[1:], f"[{value}]", f"{{{value}}}", f"new {value}", number, [value], value + "!"),
+            *(
+                value[:-1],
+                value[1:],
+                f"[{value}]",
+                f"{{{value}}}",
+                f"new {value}",
+                number,
+                [value],
+                value + "!",
+            ),
             *(value.replace(", ", ","), value.replace(",", " , "), value.replace('"', "'"), value.swapcase()),
         ]
     )

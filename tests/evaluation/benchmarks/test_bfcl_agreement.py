@@ -22,7 +22,14 @@ from toolwise.evaluation.benchmarks.bfcl_literals import (
 )
 from toolwise.evaluation.benchmarks.calls import python_calls
 
-CATEGORIES = ("simple_python", "simple_java", "simple_javascript", "multiple", "parallel", "parallel_multiple")
+CATEGORIES = (
+    "simple_python",
+    "simple_java",
+    "simple_javascript",
+    "multiple",
+    "parallel",
+    "parallel_multiple",
+)
 KINDS = {
     "wrong_count": "wrong_count",
     "wrong_func_name": "wrong_name",
@@ -89,8 +96,39 @@ def test_published_items(category, shared_dir):
 
 PIECES = st.sampled_from(
     [
-        *("new ", "ArrayList", "<", ">", "String", "(", ")", "Arrays.asList(", "[", "]", "{", "}", "{{", "}}"),
-        *("HashMap<>", "put(", "add(", "Array", "[]", ";", ", ", ",", ": ", ":", '"', "'", "a", "key", "true"),
+        *(
+            "new ",
+            "ArrayList",
+            "<",
+            ">",
+            "String",
+            "(",
+            ")",
+            "Arrays.asList(",
+            "[",
+            "]",
+            "{",
+            "}",
+            "{{",
+            "}}",
+        ),
+        *(
+            "HashMap<>",
+            "put(",
+            "add(",
+            "Array",
+            "[]",
+            ";",
+            ", ",
+            ",",
+            ": ",
+            ":",
+            '"',
+            "'",
+            "a",
+            "key",
+            "true",
+        ),
         *("false", "1", "-2", "3.5", "1e3", "L", "f", "n", " ", "\n", "new Array(", "int", "null"),
     ]
 )
@@ -106,7 +144,9 @@ def test_java_literals(text, kind, items):
     assert same(java_value(text, kind, nested), official(text, kind, nested))
 
 
-@given(LITERALS, st.sampled_from(sorted(JAVASCRIPT_TYPES)), st.sampled_from([None, *sorted(JAVASCRIPT_TYPES)]))
+@given(
+    LITERALS, st.sampled_from(sorted(JAVASCRIPT_TYPES)), st.sampled_from([None, *sorted(JAVASCRIPT_TYPES)])
+)
 @settings(max_examples=3000)
 def test_javascript_literals(text, kind, items):
     official = official_module("eval_checker.ast_eval.type_convertor.js_type_converter").js_type_converter
@@ -125,7 +165,25 @@ def same(ours, theirs) -> bool:
 CODE = st.lists(
     st.sampled_from(
         [
-            *("f", "g.h", "(", ")", "a=", "b=", ", ", "[", "]", "{", "}", "'x'", '"y"', "1", "-2", "3.5", "True"),
+            *(
+                "f",
+                "g.h",
+                "(",
+                ")",
+                "a=",
+                "b=",
+                ", ",
+                "[",
+                "]",
+                "{",
+                "}",
+                "'x'",
+                '"y"',
+                "1",
+                "-2",
+                "3.5",
+                "True",
+            ),
             *("None", ":", "'k': ", " + ", " * ", "x", ".", "`", "\n", "'", "[0]", "f(a=1)", "g(b=[1, 2])"),
         ]
     ),

@@ -1,13 +1,12 @@
 """BFCL's check of calls against possible answers (Patil et al. 2025), by the rules of its program.
 
 The rules decide item by item what the published scores are, so their oddities are kept: types are compared
-exactly (but an int may stand for a float in Python), a value of the type of the first possible answer counts as
-a variable, texts are compared without case and some punctuation, and only one level deep.
+exactly (but an int may stand for a float in Python), a value of the type of the first possible answer counts
+as a variable, texts are compared without case and some punctuation, and only one level deep.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -191,9 +190,10 @@ def _has_type(value: Any, answers: Sequence[Any], expected: type, nested: type |
     if type(value) is expected:
         if nested is None:
             return True
+        items: Sequence[Any] = value
         # A possible answer that is no list (a variable, or "may be missing") says nothing of the elements.
         return any(
-            type(answer) is not list or all(_has_type(item, answer, nested, None) for item in value)
+            type(answer) is not list or all(_has_type(item, answer, nested, None) for item in items)
             for answer in answers
         )
     return type(value) is _kind_of_answers(answers)

@@ -19,8 +19,8 @@ _DEPTH = 50
 def calls_in_text(text: str) -> tuple[ToolCall, ...] | None:
     """The calls of one turn, those that cannot be read included (with their error).
 
-    Read are, in this order: ``<tool_call>`` tags (one JSON object each, or one a line), a JSON list of objects,
-    and a list of Python calls as BFCL's prompts ask for: ``[f(a=1), g(b="x")]``. What stands before
+    Read are, in this order: ``<tool_call>`` tags (one JSON object each, or one a line), a JSON list of
+    objects, and a list of Python calls as BFCL's prompts ask for: ``[f(a=1), g(b="x")]``. What stands before
     ``</think>`` is not looked at.
 
     Returns:

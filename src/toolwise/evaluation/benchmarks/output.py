@@ -10,7 +10,8 @@ from toolwise.core import ErrorKind, Rollout, ToolCall, ToolwiseError
 from toolwise.evaluation.benchmarks.calls import call_of_record, calls_in_text
 
 _MEND = (
-    'give a text, a list of calls [{"name": …, "arguments": {…}}], or a message {"content": …, "tool_calls": …}'
+    'give a text, a list of calls [{"name": …, "arguments": {…}}], or a message '
+    '{"content": …, "tool_calls": …}'
 )
 
 
@@ -88,7 +89,7 @@ class Output:
 
     @classmethod
     def from_rollout(cls, rollout: Rollout) -> Output:
-        """The output that a rollout is: the calls of its first turn, its final answer, its number of calls."""
+        """The output that a rollout is: calls of the first turn, final answer, number of calls."""
         written = [turn for turn in rollout.turns if turn.role == "assistant"]
         calls = written[0].calls if written else ()
         text = rollout.answer
