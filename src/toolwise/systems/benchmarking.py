@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
@@ -15,7 +15,10 @@ from toolwise.data import benchmarks as files
 from toolwise.data.reading import read_all
 from toolwise.evaluation import benchmarks as scoring
 from toolwise.evaluation.benchmarks import Benchmark, Measure, Output, ScoredItem
-from toolwise.systems.recipe import RLRecipe
+from toolwise.systems.result_file import other_results, write_result, writing
+
+if TYPE_CHECKING:
+    from toolwise.systems.recipe import RLRecipe
 
 _KEYS = ("benchmark", "policy")
 
@@ -126,8 +129,6 @@ def score_predictions(
     Raises:
         ToolwiseError: Outputs and items do not belong together, or the folder cannot be written.
     """
-    from toolwise.systems.evaluating import other_results, write_result, writing
-
     results, verdicts = out / "results.json", out / "items" / f"{_stem(benchmark, policy)}.jsonl"
     other_results(results, {"benchmark": benchmark.name, "policy": policy}, _KEYS)
     items = scoring.score_outputs(benchmark, tasks, outputs, partial=partial)
@@ -165,7 +166,6 @@ def run_benchmark(
         ToolwiseError: The model cannot be used, or the items need several user turns.
     """
     from toolwise.sampling import SamplingParams
-    from toolwise.systems.evaluating import other_results, writing
     from toolwise.systems.material import task_texts
     from toolwise.systems.policy import fitting_tasks, load_policy
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of, scorable
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, rewards_of, scorable
 from toolwise.evaluation import Outcome, Summary, check_info, outcome_of, summarise
 from toolwise.learning import Experience, rollout_records
 from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
@@ -21,6 +20,7 @@ from toolwise.sampling import SamplingParams
 from toolwise.systems.material import refuse_tasks, split_tasks, task_texts
 from toolwise.systems.policy import Policy, Say, fitting_tasks, load_policy
 from toolwise.systems.recipe import HeldOut, RLRecipe
+from toolwise.systems.result_file import other_results, write_result, writing
 
 Done = Callable[[int, int], None]
 """Called with the number of finished tasks and of all tasks."""
@@ -159,45 +159,3 @@ def _records(
         record | {"policy": name, "split": "heldout", "correct": float(outcome.correct)}
         for record, outcome in zip(records, outcomes, strict=True)
     ]
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """What the disk refuses becomes a ToolwiseError that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise ToolwiseError(
-            f"the results cannot be written: {error.strerror}", where=str(out), mend="check disk and rights"
-        ) from error
-
-
-def other_results(
-    path: Path, record: Mapping[str, Any], keys: Sequence[str] = ("policy", "seed")
-) -> list[Any]:
-    """What stands in the file of results, but for an earlier record with the same keys.
-
-    Raises:
-        ToolwiseError: The file holds something else.
-    """
-    if not path.is_file():
-        return []
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-        return [old for old in there if any(old[key] != record[key] for key in keys)]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ToolwiseError(
-            "is there already and is no list of results", where=str(path), mend="choose another --out"
-        ) from error
-
-
-def write_result(path: Path, record: dict[str, Any], keys: Sequence[str] = ("policy", "seed")) -> None:
-    """Add a record to the file of results, in the place of one with the same keys.
-
-    Raises:
-        ToolwiseError: As in `other_results`.
-    """
-    earlier = other_results(path, record, keys)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
-    unfinished.replace(path)

@@ -83,7 +83,7 @@ RECORDS = [
                     "corner": [[0.5, 0.25]],
                     "series": [[{"x": [1], "label": ["Low Tide", ""]}, {"x": [2], "label": ["High"]}], ""],
                     "grid": [[[1, 2], [3, 4]], ""],
-                    "note": ["none", 7, ""],
+                    "note": ["none", ""],
                 }
             }
         ],

@@ -1,7 +1,7 @@
 """Public benchmarks of tool use: how an output is scored, and what is reported.
 
 An item is a `Task`; its prompt and tools are what the model gets to see. `Output` is what the model wrote:
-from a file, a rollout or a chat model's message (`Output.from_message`). `score_outputs` brings them together.
+from a file, a rollout or a chat model's message (`Output.from_message`). `score_outputs` joins the two.
 """
 
 from toolwise.evaluation.benchmarks.api_bank import (

@@ -71,8 +71,8 @@ class Benchmark:
         name: On the command line and in results.
         score: What an output for an item is worth.
         measures: What is reported of all items.
-        tools: What a model may call: ``own``, the tools that the item shows, which are never run, as the first
-            turn is what is scored; ``recipe``, those of its recipe, until it answers; ``none``.
+        tools: What a model may call: ``own``, the tools that the item shows (never run, as the first turn is
+            scored); ``recipe``, those of its recipe, until it answers; ``none``.
     """
 
     name: str

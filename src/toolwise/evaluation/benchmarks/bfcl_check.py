@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from toolwise.core import ToolCall, ToolwiseError
 from toolwise.evaluation.benchmarks.bfcl_literals import (
@@ -190,7 +190,7 @@ def _has_type(value: Any, answers: Sequence[Any], expected: type, nested: type |
     if type(value) is expected:
         if nested is None:
             return True
-        items: Sequence[Any] = value
+        items = cast(Sequence[Any], value)
         # A possible answer that is no list (a variable, or "may be missing") says nothing of the elements.
         return any(
             type(answer) is not list or all(_has_type(item, answer, nested, None) for item in items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from toolwise.core import ToolCall
@@ -162,7 +162,7 @@ def _number(node: ast.BinOp) -> Any:
     """The value of a sum of literals; powers and repetitions are bounded."""
     from simpleeval import InvalidExpression, SimpleEval
 
-    evaluator = SimpleEval(functions={}, names={})
+    evaluator = SimpleEval(functions={})
     evaluator.names = {}
     try:
         return evaluator.eval(ast.unparse(node))
@@ -176,9 +176,10 @@ def argument_texts(arguments: str) -> dict[str, str]:
     API-Bank writes lists within quotes of the same kind, so a value ends where the next ``, key=`` begins.
     """
     found: dict[str, str] = {}
-    places: Sequence[re.Match[str]] = list(_ARGUMENT.finditer(arguments))
-    for place, following in zip(places, [*places[1:], None], strict=True):
-        value = arguments[place.end() : following.start() if following else len(arguments)].strip()
+    places = list(_ARGUMENT.finditer(arguments))
+    ends = [place.start() for place in places[1:]] + [len(arguments)]
+    for place, end in zip(places, ends[: len(places)], strict=True):
+        value = arguments[place.end() : end].strip()
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         found[place.group(1)] = value
