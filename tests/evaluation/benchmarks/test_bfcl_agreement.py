@@ -136,7 +136,7 @@ LITERALS = st.lists(PIECES, max_size=12).map("".join)
 
 
 @given(LITERALS, st.sampled_from(sorted(JAVA_TYPES)), st.sampled_from([None, *sorted(JAVA_TYPES)]))
-@settings(max_examples=3000)
+@settings(max_examples=500)
 def test_java_literals(text, kind, items):
     official = official_module("eval_checker.ast_eval.type_convertor.java_type_converter").java_type_converter
     # What the two are called with: a type of elements belongs to lists only.
@@ -147,7 +147,7 @@ def test_java_literals(text, kind, items):
 @given(
     LITERALS, st.sampled_from(sorted(JAVASCRIPT_TYPES)), st.sampled_from([None, *sorted(JAVASCRIPT_TYPES)])
 )
-@settings(max_examples=3000)
+@settings(max_examples=500)
 def test_javascript_literals(text, kind, items):
     official = official_module("eval_checker.ast_eval.type_convertor.js_type_converter").js_type_converter
     nested = items if kind == "array" else None
@@ -192,7 +192,7 @@ CODE = st.lists(
 
 
 @given(CODE | st.sampled_from(["[f(a=1)]", "f(a=(1, 2)), g.h(b={'k': [1]})", "[f(a=g(b=1), c=h(2))]", "[]"]))
-@settings(max_examples=3000)
+@settings(max_examples=500)
 def test_python_calls(text):
     pytest.importorskip("tree_sitter", reason="the decoder of bfcl-eval needs tree_sitter")
     official = official_module("model_handler.utils").default_decode_ast_prompting

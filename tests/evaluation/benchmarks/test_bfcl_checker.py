@@ -114,7 +114,7 @@ def test_java_literals(argument, text, expected):
         ("rows", "new Array(1.5, 2.0)", None),
         ("rows", "measuredRows", None),
         ("rows", "[1.5, 2.0, 3]", "wrong_value"),
-        ("rows", "[1.5, x]", "wrong_type"),
+        ("rows", "[1.5, x]", "wrong_value"),
         ("big", "123n", None),
         ("big", "123", "wrong_type"),
         ("open", "false", None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from toolwise.core import Task, ToolCall, ToolwiseError
@@ -228,3 +230,31 @@ def test_means_of_bfcl():
     assert found["… live_multiple"] == 0.75
     assert "mean live" not in {m.name for m in bfcl_measures(items[:9])}
     assert len(measures_table({"model": bfcl_measures(items)}, "bfcl").rows) == 1 + 12 + 3
+
+
+@pytest.mark.data
+def test_labelled_solutions_of_gsm8k(shared_dir):
+    """Solutions of four models, labelled right or wrong by the authors of the data set."""
+    pytest.importorskip("math_verify", reason="math-verify is not installed (extra math)")
+    path = shared_dir / "data" / "gsm8k" / "example_model_solutions.jsonl"
+    if not path.is_file():
+        pytest.skip("GSM8K is not among the data")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()][:60]
+    labels = set()
+    for row in rows:
+        item = task(row["ground_truth"].rpartition("A:")[2].strip())
+        for solved in (value for value in row.values() if isinstance(value, dict)):
+            assert score_mathematics(item, Output(solved["solution"])).correct is solved["is_correct"]
+            labels.add(solved["is_correct"])
+    assert labels == {True, False}
+
+
+@pytest.mark.data
+def test_the_answers_of_math500_equal_themselves(shared_dir):
+    pytest.importorskip("math_verify", reason="math-verify is not installed (extra math)")
+    path = shared_dir / "data" / "math500" / "test.jsonl"
+    if not path.is_file():
+        pytest.skip("MATH-500 is not among the data")
+    answers = [json.loads(line)["answer"] for line in path.read_text(encoding="utf-8").splitlines()][:80]
+    wrong = [a for a in answers if not score_mathematics(task(a), Output(f"So \\boxed{{{a}}}.")).correct]
+    assert wrong == []
