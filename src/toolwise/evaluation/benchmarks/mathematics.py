@@ -33,7 +33,7 @@ def score_mathematics(task: Task, output: Output) -> ItemScore:
     """
     parse, verify = _math_verify()
     limit = _SECONDS if threading.current_thread() is threading.main_thread() else None
-    golds = [_gold(reference) for reference in reference_answers(task)]
+    golds = [_gold(reference, limit) for reference in reference_answers(task)]
     if not all(golds):
         raise ToolwiseError(
             f"the reference {task.answer!r} is no mathematics",
@@ -48,11 +48,10 @@ def score_mathematics(task: Task, output: Output) -> ItemScore:
 
 
 @lru_cache(maxsize=8192)
-def _gold(reference: str) -> tuple[Any, ...]:
+def _gold(reference: str, limit: int | None) -> tuple[Any, ...]:
     parse, _ = _math_verify()
-    return tuple(
-        parse(f"\\boxed{{{reference}}}", parsing_timeout=None) or parse(reference, parsing_timeout=None)
-    )
+    boxed = parse(f"\\boxed{{{reference}}}", parsing_timeout=limit)
+    return tuple(boxed or parse(reference, parsing_timeout=limit))
 
 
 def _math_verify() -> tuple[Any, Any]:
