@@ -20,6 +20,7 @@ COMMANDS = [
     ("train", "sft"),
     ("train", "rl"),
     ("evaluate",),
+    ("benchmark",),
     ("rollout",),
     ("show", "mask"),
     ("report",),
