@@ -21,6 +21,7 @@ COMMANDS = [
     ("train", "rl"),
     ("evaluate",),
     ("probe",),
+    ("benchmark",),
     ("rollout",),
     ("serve",),
     ("show", "mask"),

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from toolwise.cli import (
+    benchmarking,
     data,
     deciding,
     evaluating,
@@ -38,6 +39,7 @@ app.command("quickstart", short_help="Train and compare two policies, in minutes
 app.add_typer(train, name="train")
 app.command("evaluate", short_help="Measure a model on tasks.")(evaluating.evaluate)
 app.command("probe", short_help="Find out what a model knows without tools.")(probing.probe)
+app.command("benchmark", short_help="Measure a model on a public benchmark.")(benchmarking.benchmark)
 app.command("rollout", short_help="Try a model on tasks and read its turns.")(running.rollout)
 app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)

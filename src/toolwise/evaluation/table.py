@@ -87,7 +87,7 @@ def knowledge_table(policy: str, found: Sequence[Knowledge], thresholds: Thresho
         count = sum(knowledge.label is label for knowledge in found)
         bounds = wilson(count, len(found))
         share = count / len(found) if found else None
-        table.add_row(str(label), meant, str(count), _cell(share, bounds, "%"))
+        table.add_row(str(label), meant, str(count), cell(share, bounds, "%"))
     return table
 
 
@@ -95,18 +95,25 @@ def _add_row(table: Table, heading: str, summaries: Sequence[Summary | None], na
     values = [None if summary is None else getattr(summary, name) for summary in summaries]
     if any(value is not None for value in values):
         cells = [
-            _cell(value, summary.intervals.get(name) if summary else None, unit)
+            cell(value, summary.intervals.get(name) if summary else None, unit)
             for value, summary in zip(values, summaries, strict=True)
         ]
         table.add_row(f"{heading} %" if unit == "%" else heading, *cells)
 
 
-def _cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+def cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+    """A figure with its interval, dim; a dash where there is none.
+
+    Args:
+        value: The figure.
+        bounds: Lower and upper bound.
+        unit: ``%`` shows shares in percent.
+    """
     if value is None:
         return Text("–", style="dim")
     scale, digits = (100, 1) if unit == "%" else (1, 2)
-    cell = Text(f"{value * scale:.{digits}f}")
+    shown = Text(f"{value * scale:.{digits}f}")
     if bounds is not None:
         low, high = (f"{bound * scale:.{digits - 1 if unit == '%' else digits}f}" for bound in bounds)
-        cell.append(f" {low}–{high}", style="dim")
-    return cell
+        shown.append(f" {low}–{high}", style="dim")
+    return shown

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of, scorable
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, rewards_of, scorable
 from toolwise.evaluation import Outcome, Summary, check_info, outcome_of, summarise
 from toolwise.learning import Experience, rollout_records
 from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
@@ -22,6 +22,7 @@ from toolwise.systems.material import refuse_tasks, split_tasks
 from toolwise.systems.playing import prepare
 from toolwise.systems.policy import Say
 from toolwise.systems.recipe import HeldOut, RLRecipe
+from toolwise.systems.result_file import other_results, write_result, writing
 
 Done = Callable[[int, int], None]
 """Called with the number of finished tasks and of all tasks."""
@@ -98,10 +99,10 @@ def evaluate_model(
     file_name = re.sub(r"[^\w.-]+", "-", name).strip(".") or "policy"
     results, rollouts = out / "results.json", out / "rollouts" / f"{file_name}.jsonl"
     # Whatever cannot be written is found out before the tasks are played, not after.
-    with _writing(out):
+    with writing(out):
         rollouts.parent.mkdir(parents=True, exist_ok=True)
         rollouts.open("a").close()
-    _other_results(results, {"policy": name, "seed": recipe.training.seed})
+    other_results(results, {"policy": name, "seed": recipe.training.seed})
     with closing(prepared.toolbox):
         trees, rewards, function = _play(prepared.player, tasks, recipe.reward, done)
     if prepared.spent():
@@ -114,14 +115,14 @@ def evaluate_model(
     means = {"reward": float(np.mean([reward.total for reward in rewards]))}
     for part in sorted({part for reward in rewards for part in reward.parts}):
         means[part] = float(np.mean([reward.parts.get(part, 0.0) for reward in rewards]))
-    with _writing(out):
+    with writing(out):
         records = _records(trees, rewards, outcomes, prepared.decode, name)
         rollouts.write_text(
             "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
             encoding="utf-8",
             errors="backslashreplace",
         )
-        _write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
+        write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
     return Evaluation(summary, outcomes, means, results, rollouts)
 
 
@@ -160,33 +161,3 @@ def _records(
         record | {"policy": name, "split": "heldout", "correct": float(outcome.correct)}
         for record, outcome in zip(records, outcomes, strict=True)
     ]
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ToolwiseError(
-            f"the results cannot be written: {error.strerror}", where=str(out), mend="check disk and rights"
-        ) from error
-
-
-def _other_results(path: Path, record: Mapping[str, Any]) -> list[Any]:
-    """What stands in the file of results, but for an earlier record of the same policy and seed."""
-    if not path.is_file():
-        return []
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-        return [old for old in there if any(old[key] != record[key] for key in ("policy", "seed"))]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ToolwiseError(
-            "is there already and is no list of results", where=str(path), mend="choose another --out"
-        ) from error
-
-
-def _write_result(path: Path, record: dict[str, Any]) -> None:
-    earlier = _other_results(path, record)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
-    unfinished.replace(path)
