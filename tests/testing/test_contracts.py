@@ -202,7 +202,7 @@ def test_breaches_of_a_dialect(tokenizer):
             "render_prompt": lambda messages, tools: hermes.render_prompt(messages, ())
         },
         "does not give token ids": {"render_prompt": lambda messages, tools: []},
-        "does not end in a stop token": {"render_turn": lambda message: hermes.render_turn(message)[:-1]},
+        "ends neither in a stop token nor": {"render_turn": lambda message: hermes.render_turn(message)[:-1]},
         "has a stop token inside": {"render_turn": lambda message: hermes.render_turn(message) * 2},
         "a rendered call is read back": {"parse": lambda ids: replace(hermes.parse(ids), calls=())},
         "as an answer": {"parse": lambda ids: replace(hermes.parse(ids), answer="x")},

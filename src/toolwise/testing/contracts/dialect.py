@@ -83,15 +83,14 @@ def check_dialect(
 def _round_trip(dialect: Dialect, message: Message) -> Any:
     token_ids = dialect.render_turn({"role": "assistant"} | dict(message))
     require(_tokens(token_ids), "render_turn does not give token ids")
-    if dialect.stop_strings:
-        text = dialect.parse(token_ids).text
-        require(text.endswith(tuple(dialect.stop_strings)), "a rendered turn does not end in a stop string")
-    elif dialect.stop_token_ids:
-        require(token_ids[-1] in dialect.stop_token_ids, "a rendered turn does not end in a stop token")
-        require(
-            not set(token_ids[:-1]) & set(dialect.stop_token_ids),
-            "a rendered turn has a stop token inside it",
-        )
+    stops = tuple(dialect.stop_strings)
+    by_token = bool(dialect.stop_token_ids) and token_ids[-1] in dialect.stop_token_ids
+    by_text = bool(stops) and dialect.parse(token_ids).text.endswith(stops)
+    if dialect.stop_token_ids or stops:
+        require(by_token or by_text, "a rendered turn ends neither in a stop token nor in a stop string")
+    require(
+        not set(token_ids[:-1]) & set(dialect.stop_token_ids), "a rendered turn has a stop token inside it"
+    )
     # A sampled turn can be cut or garbled anywhere.
     for place in range(len(token_ids)):
         for broken in (token_ids[:place], token_ids[place:], [*token_ids[place:], *token_ids[:place]]):
