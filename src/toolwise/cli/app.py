@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import evaluating, looking, quickstart, running, training, worlds
+from toolwise.cli import data_making, evaluating, looking, quickstart, running, training, worlds
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train a model: sft imitates, rl learns from rewards.")
 show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
+data = typer.Typer(no_args_is_help=True, help="Make training data from public files.")
 world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic world of the quickstart.")
 
 app.command("quickstart", short_help="Train and compare two policies, in minutes.")(quickstart.quickstart)
@@ -30,10 +31,14 @@ app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)
 app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)
 app.command("systems", short_help="List the published systems: what runs here.")(looking.systems)
+app.add_typer(data, name="data")
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
 show.command("mask", short_help="Token by token, what would be trained on.")(running.show_mask)
+data.command("toolrl", short_help="Mix ToolACE, xLAM and Hammer records into ToolRL's tasks.")(
+    data_making.toolrl
+)
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 

@@ -75,6 +75,8 @@ class Turn:
         answer: The final answer, if this turn gave one.
         error: What was wrong with the turn as a whole.
         seconds: Wall-clock time spent on it.
+        content: What an assistant turn says without the tokens that end it; None where the dialect does not
+            tell them apart.
     """
 
     role: str
@@ -89,6 +91,7 @@ class Turn:
     answer: str | None = None
     error: ErrorKind | None = None
     seconds: float = 0.0
+    content: str | None = None
 
     def __post_init__(self) -> None:
         """Check that what stands beside the tokens has their length."""
@@ -109,6 +112,7 @@ class Turn:
         return {
             "role": self.role,
             "text": self.text,
+            "content": self.content,
             "thought": self.thought,
             "calls": [call.to_record() for call in self.calls],
             "results": [result.to_record() for result in self.results],
@@ -138,4 +142,5 @@ class Turn:
             answer=record.get("answer"),
             error=ErrorKind(error) if error else None,
             seconds=record.get("seconds", 0.0),
+            content=record.get("content"),
         )

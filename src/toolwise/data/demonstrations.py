@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from toolwise.core import Message, Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
-from toolwise.data.formats import gsm8k_conversation, rlla_conversation, rlla_rows
+from toolwise.data.formats import gsm8k_conversation, list_rows, rlla_conversation
 from toolwise.data.messages import check_calls, check_keys
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.writing import write_records
@@ -86,7 +86,7 @@ def read_demonstrations(
     if format == "gsm8k":
         return read_all(path, read_rows(path), lambda row: Demonstration(*gsm8k_conversation(row)))
     if format == "rlla":
-        return read_all(path, rlla_rows(path), lambda row: Demonstration(*rlla_conversation(row)))
+        return read_all(path, list_rows(path), lambda row: Demonstration(*rlla_conversation(row)))
     folded = ("messages", "tools") if path.suffix == ".parquet" else ()
 
     def make(row: Row) -> Demonstration:

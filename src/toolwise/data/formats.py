@@ -73,11 +73,11 @@ def gsm8k_conversation(row: Row) -> Conversation:
     return f"gsm8k-{row.number}", tuple(messages), ("calculator",)
 
 
-def rlla_rows(path: Path) -> Iterator[Row]:
-    """The rows of one of ToolRL's files: ``.parquet`` in verl's layout, or a ``.json`` list.
+def list_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file as `read_rows` takes it, or of a ``.json`` file that holds one list.
 
     Raises:
-        ToolwiseError: The file is missing, or is neither.
+        ToolwiseError: The file is missing, or is none of these.
     """
     if path.suffix != ".json":
         yield from read_rows(path)
@@ -91,7 +91,7 @@ def rlla_rows(path: Path) -> Iterator[Row]:
             f"cannot be read as JSON: {error}", where=str(path), mend="get it again"
         ) from error
     if not isinstance(records, list):
-        raise ToolwiseError("is not a list", where=str(path), mend="give rlla_sft.json or rlla_rl.json")
+        raise ToolwiseError("is not a list", where=str(path), mend="give a list of records")
     for number, record in enumerate(records, start=1):
         yield Row(number, record)
 

@@ -9,7 +9,14 @@ from toolwise.dialects.config import (
 )
 from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
-from toolwise.dialects.toolrl import ToolRLDialect
+from toolwise.dialects.toolrl import ToolRLDialect, assistant_text
+from toolwise.dialects.toolrl_prompt import (
+    toolrl_history,
+    toolrl_prompt,
+    toolrl_system,
+    toolrl_turn,
+    with_thought,
+)
 
 __all__ = [
     "CustomDialectConfig",
@@ -20,5 +27,11 @@ __all__ = [
     "ParsedTurn",
     "ToolRLConfig",
     "ToolRLDialect",
+    "assistant_text",
     "build_dialect",
+    "toolrl_history",
+    "toolrl_prompt",
+    "toolrl_system",
+    "toolrl_turn",
+    "with_thought",
 ]

@@ -19,6 +19,7 @@ class ParsedTurn:
         calls: Its tool calls in order, those that cannot be read included (with their error).
         answer: Its final answer; None if it gives none.
         error: What is wrong with the turn as a whole: MALFORMED_CALL if any of its calls is.
+        content: The text without the tokens that end a turn; None where the dialect does not say.
     """
 
     text: str
@@ -26,6 +27,7 @@ class ParsedTurn:
     calls: tuple[ToolCall, ...] = ()
     answer: str | None = None
     error: ErrorKind | None = None
+    content: str | None = None
 
 
 @runtime_checkable

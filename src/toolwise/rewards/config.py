@@ -13,7 +13,7 @@ from toolwise.core.targets import TARGET_PATTERN, check_arguments, importable_ca
 from toolwise.rewards.answers import ExactMatchReward, F1Reward, NumericReward
 from toolwise.rewards.mash import MashReward, Penalty
 from toolwise.rewards.otc import OTCReward, UnknownMinimum
-from toolwise.rewards.toolrl import END_TOKENS, ToolRLReward, ToolRLSettings
+from toolwise.rewards.toolrl import ToolRLReward, ToolRLSettings
 
 
 class _Config(BaseModel):
@@ -128,14 +128,9 @@ class MashConfig(_Config):
 
 
 class ToolRLConfig(ToolRLSettings):
-    """See `ToolRLSettings`.
-
-    Attributes:
-        end_tokens: Special tokens that are cut from the end of a turn before it is scored.
-    """
+    """See `ToolRLSettings`."""
 
     type: Literal["toolrl"] = "toolrl"
-    end_tokens: tuple[str, ...] = END_TOKENS
 
 
 RewardConfig = Annotated[
@@ -159,7 +154,7 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     if isinstance(config, NumericConfig):
         return NumericReward(config.after, config.format_weight, config.tolerance)
     if isinstance(config, ToolRLConfig):
-        return ToolRLReward(config, config.end_tokens)
+        return ToolRLReward(config)
     if isinstance(config, OTCConfig):
         options = config.model_dump(exclude={"type", "correctness"})
         return OTCReward(build_reward(config.correctness), **options)

@@ -157,23 +157,18 @@ def _length(response: str, settings: ToolRLSettings, step: int) -> float:
     return min(1.0, round(reasoning_words(response) / target, 2))
 
 
-END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>")
-"""End-of-turn tokens of common templates."""
-
-
 class ToolRLReward:
     """ToolRL's reward of the first turn that the policy wrote, against ``task.answer``.
 
+    What is scored is the turn's ``content``: its text without the end tokens of a chat template, as the
+    dialect read it.
+
     Args:
         settings: The variant.
-        end_tokens: Special tokens that are cut from the end of the turn's text before it is scored.
     """
 
-    def __init__(
-        self, settings: ToolRLSettings | None = None, end_tokens: Sequence[str] = END_TOKENS
-    ) -> None:
+    def __init__(self, settings: ToolRLSettings | None = None) -> None:
         self.settings = settings or ToolRLSettings()
-        self.end_tokens = tuple(end_tokens)
         self._step = 0
 
     def begin_step(self, step: int) -> None:
@@ -202,8 +197,9 @@ class ToolRLReward:
         self._score(task, "", _reference(task))
 
     def _reward(self, task: Task, reference: str, rollout: Rollout) -> Reward:
-        written = next((turn.text for turn in rollout.turns if turn.role == "assistant"), "")
-        score = self._score(task, self._without_end(written), reference)
+        written = next((turn for turn in rollout.turns if turn.role == "assistant"), None)
+        said = "" if written is None else written.text if written.content is None else written.content
+        score = self._score(task, said, reference)
         parts = {"format": score.format, "correctness": score.correctness, "length": score.length}
         return Reward(score.total, parts)
 
@@ -216,13 +212,6 @@ class ToolRLReward:
                 where=f"task '{task.id}', field 'answer'",
                 mend="write each call on a line of its own between <tool_call> and </tool_call>",
             ) from error
-
-    def _without_end(self, text: str) -> str:
-        text = text.rstrip()
-        while text.endswith(self.end_tokens):
-            for token in self.end_tokens:
-                text = text.removesuffix(token).rstrip()
-        return text
 
 
 def _reference(task: Task) -> str:

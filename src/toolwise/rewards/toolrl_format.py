@@ -1,11 +1,8 @@
-"""ToolRL's turn grammar: the shape a turn must have, the length of its thought, and where a turn stands."""
+"""ToolRL's turn grammar: the shape a turn must have, and the length of its thought."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
-
-from toolwise.core import ToolwiseError
 
 _THINK = "<think>.*?</think>"
 _CALLS = "<tool_call>\n.*?\n</tool_call>"
@@ -35,27 +32,3 @@ def reasoning_words(response: str) -> int:
     if "<think>" not in response or "</think>" not in response:
         return 0
     return len(response.rpartition("<think>")[2].partition("</think>")[0].split())
-
-
-def assistant_text(transcript: str, template: Literal["qwen", "llama"]) -> str:
-    """The last assistant turn of a decoded transcript with its special tokens, stripped.
-
-    Args:
-        transcript: Prompt and response.
-        template: Whose chat template it was rendered with.
-
-    Returns:
-        The text after the last assistant marker and before the next end of turn; without a marker, all of
-        it.
-
-    Raises:
-        ToolwiseError: If the template is not known.
-    """
-    markers = {
-        "qwen": ("<|im_start|>assistant", "<|im_end|>"),
-        "llama": ("<|start_header_id|>assistant<|end_header_id|>", "<|eot_id|>"),
-    }
-    if template not in markers:
-        raise ToolwiseError(f"template {template!r} is not known", mend=f"use one of {sorted(markers)}")
-    start, end = markers[template]
-    return transcript.rpartition(start)[2].partition(end)[0].strip()

@@ -164,6 +164,7 @@ class _Loop:
             answer=None if cut else parsed.answer,
             error=ErrorKind.TRUNCATED if cut else parsed.error,
             seconds=time.perf_counter() - start,
+            content=parsed.content,
         )
         return turn, drawn.finish_reason
 

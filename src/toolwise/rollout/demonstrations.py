@@ -91,6 +91,7 @@ def _stretch(
                 calls=parsed.calls,
                 answer=parsed.answer,
                 error=parsed.error,
+                content=parsed.content,
             )
         )
     task = Task(name, tuple(prompt), tuple(tools))
