@@ -54,7 +54,7 @@ def toolrl_steps(conversation: Demonstration, source: str = "") -> list[Task]:
     if named:
         raise ToolwiseError(f"tool '{named[0]}' is only a name", mend="give the schema of each tool")
     tools = [tool for tool in conversation.tools if not isinstance(tool, str)]
-    steps = []
+    steps: list[Task] = []
     for index, message in enumerate(conversation.messages):
         if message["role"] != "assistant":
             continue
@@ -87,8 +87,8 @@ def toolrl_mix(
     known, so the items are others than the published ones.
 
     Args:
-        files: ``.json`` (a list), ``.jsonl`` or ``.parquet`` of each source; ``hammer`` files have xLAM's shape
-            and get random names (`masked`).
+        files: ``.json`` (a list), ``.jsonl`` or ``.parquet`` of each source; ``hammer`` files have xLAM's
+            shape and get random names (`masked`).
         counts: Steps to take of each; all, where a file has fewer.
         seed: Of the choice, the order and the random names.
         bad_rows: Refuse a file with rows that cannot be used, or leave them out and list them.

@@ -80,7 +80,8 @@ class ToolRLDialect:
 def assistant_text(transcript: str, template: Literal["qwen", "llama"]) -> str:
     """The last assistant turn of a decoded transcript with its special tokens, stripped.
 
-    For transcripts of other programs; in a rollout, `ToolRLDialect.parse` finds the end of a turn by its tokens.
+    For transcripts of other programs; in a rollout, `ToolRLDialect.parse` knows the end of a turn by its
+    tokens.
 
     Args:
         transcript: Prompt and response.
