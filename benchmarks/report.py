@@ -34,7 +34,7 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Mapping[str, float]]]) -> None:
+def table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Mapping[str, float | str]]]) -> None:
     """Print figures, one row each; a figure that a row lacks stays empty.
 
     Args:
@@ -62,7 +62,9 @@ def finish(name: str, figures: Mapping[str, Any], goals: Mapping[str, float]) ->
     print(json.dumps({"benchmark": name, "figures": figures, "goals": goals, "machine": machine()}))
 
 
-def _number(value: float) -> str:
+def _number(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
 

@@ -1,9 +1,11 @@
 """Advantages: who gets the credit. Pure NumPy; a sum of terms, or one of a few walks along the tokens."""
 
+from toolwise.advantages.actor_critic import GAE, ActorCriticEstimator
 from toolwise.advantages.config import (
     AdvantageConfig,
     CustomAdvantageConfig,
     DrGRPOConfig,
+    GAEConfig,
     GDPOConfig,
     GPGConfig,
     GRPOConfig,
@@ -18,7 +20,7 @@ from toolwise.advantages.config import (
     preset_terms,
 )
 from toolwise.advantages.credit import AdvantageEstimator, Credit, credit_of
-from toolwise.advantages.estimators import GPG, PassAtK, ReinforcePlusPlus, token_rewards
+from toolwise.advantages.estimators import GPG, PassAtK, ReinforcePlusPlus
 from toolwise.advantages.normalise import Normaliser, normalise, whiten
 from toolwise.advantages.returns import (
     discounted_returns,
@@ -27,14 +29,18 @@ from toolwise.advantages.returns import (
     remax_advantages,
 )
 from toolwise.advantages.terms import PartSource, Term, TermsEstimator, TotalSource, TurnSource
+from toolwise.advantages.token_rewards import penalised, token_rewards
 
 __all__ = [
+    "GAE",
     "GPG",
+    "ActorCriticEstimator",
     "AdvantageConfig",
     "AdvantageEstimator",
     "Credit",
     "CustomAdvantageConfig",
     "DrGRPOConfig",
+    "GAEConfig",
     "GDPOConfig",
     "GPGConfig",
     "GRPOConfig",
@@ -59,6 +65,7 @@ __all__ = [
     "generalised_advantages",
     "normalise",
     "optimal_token_baseline",
+    "penalised",
     "preset_terms",
     "remax_advantages",
     "token_rewards",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from toolwise.advantages.actor_critic import GAE
 from toolwise.advantages.credit import AdvantageEstimator
 from toolwise.advantages.estimators import GPG, PassAtK, ReinforcePlusPlus
 from toolwise.advantages.normalise import Normaliser
@@ -150,11 +151,27 @@ class GPGConfig(_Config):
     type: Literal["gpg"] = "gpg"
 
 
+class GAEConfig(_Config):
+    """See `GAE`; it needs a critic. The defaults are those of verl.
+
+    Attributes:
+        discount: γ, a sampled token.
+        decay: λ.
+        whitening: Whether advantages are whitened over the sampled tokens of the batch.
+    """
+
+    type: Literal["gae"] = "gae"
+    discount: float = Field(default=1.0, ge=0, le=1)
+    decay: float = Field(default=1.0, ge=0, le=1)
+    whitening: bool = True
+
+
 class CustomAdvantageConfig(_Config):
     """A user's own estimator.
 
     Attributes:
-        target: ``module:attribute``: a class or function that gives an `AdvantageEstimator`.
+        target: ``module:attribute``: a class or function that gives an `AdvantageEstimator`. One with
+            ``with_returns`` (`ActorCriticEstimator`) gets a critic and needs one.
         arguments: Its keyword arguments.
     """
 
@@ -174,6 +191,7 @@ AdvantageConfig = Annotated[
     | GDPOConfig
     | PassAtKConfig
     | GPGConfig
+    | GAEConfig
     | TermsConfig
     | CustomAdvantageConfig,
     Field(discriminator="type"),
@@ -196,6 +214,8 @@ def build_advantage(config: AdvantageConfig) -> AdvantageEstimator:
         return PassAtK(config.divide_by_std, config.epsilon)
     if isinstance(config, GPGConfig):
         return GPG()
+    if isinstance(config, GAEConfig):
+        return GAE(config.discount, config.decay, config.whitening)
     terms = preset_terms(config)
     return TermsEstimator(terms.terms, terms.whitening)
 

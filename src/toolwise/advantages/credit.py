@@ -27,6 +27,8 @@ class Credit:
         turn: Index of the assistant turn at each token (0 for the first), −1 elsewhere, shape (L,).
         node: Index in the tree of the turn that holds each token, shape (L,).
         tree: Key of the tree it is from; nodes of equal index in one tree are the same turn.
+        values: The critic's value before each token, shape (L,); only those of sampled tokens mean anything.
+            None without a critic.
     """
 
     group: str
@@ -35,6 +37,7 @@ class Credit:
     turn: Integers
     node: Integers
     tree: str
+    values: Floats | None = None
 
     @property
     def length(self) -> int:
@@ -42,13 +45,14 @@ class Credit:
         return int(self.mask.sum())
 
 
-def credit_of(rollout: Rollout, reward: Reward, tree: str) -> Credit:
+def credit_of(rollout: Rollout, reward: Reward, tree: str, values: Floats | None = None) -> Credit:
     """The credit of a rollout.
 
     Args:
         rollout: A path of a tree.
         reward: Its reward.
         tree: A key that only the rollouts of this tree share.
+        values: The critic's, where there is one, shape (L,).
     """
     lengths = [len(turn.token_ids) for turn in rollout.turns]
     numbers, count = [], 0
@@ -62,6 +66,7 @@ def credit_of(rollout: Rollout, reward: Reward, tree: str) -> Credit:
         turn=np.repeat(numbers, lengths).astype(np.int64),
         node=np.repeat(rollout.path, lengths).astype(np.int64),
         tree=tree,
+        values=values,
     )
 
 

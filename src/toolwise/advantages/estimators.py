@@ -10,29 +10,8 @@ from toolwise.advantages.credit import Credit, Floats
 from toolwise.advantages.normalise import Normaliser, members, whiten
 from toolwise.advantages.returns import discounted_returns
 from toolwise.advantages.terms import Term, TermsEstimator
+from toolwise.advantages.token_rewards import token_rewards
 from toolwise.core import ToolwiseError
-
-
-def token_rewards(credit: Credit) -> Floats:
-    """Reward of each token, shape (L,): those of the reward, else the total on the last sampled token.
-
-    Raises:
-        ToolwiseError: If the reward has token values, but not one for each token.
-    """
-    length = len(credit.mask)
-    if credit.reward.tokens:
-        if len(credit.reward.tokens) != length:
-            raise ToolwiseError(
-                f"{len(credit.reward.tokens)} token rewards for {length} tokens",
-                where=f"group '{credit.group}'",
-                mend="give one value for each token of the rollout",
-            )
-        return np.asarray(credit.reward.tokens, dtype=np.float64)
-    rewards = np.zeros(length)
-    sampled = np.flatnonzero(credit.mask)
-    if len(sampled):
-        rewards[sampled[-1]] = credit.reward.total
-    return rewards
 
 
 class ReinforcePlusPlus:

@@ -2,18 +2,22 @@
 
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from toolwise.learning.critic import Critic, CriticConfig, value_model
 from toolwise.learning.experience import Experience, experience_metrics, rollout_records, score
 from toolwise.learning.interrupts import Interrupted
-from toolwise.learning.learner import Learner, LearnerConfig
+from toolwise.learning.learner import Learner
 from toolwise.learning.logprobs import token_logprobs
-from toolwise.learning.loops import train_policy, train_supervised
+from toolwise.learning.loops import check_critic, train_policy, train_supervised
 from toolwise.learning.objectives import LossConfig, SupervisedLossConfig, batch_loss
 from toolwise.learning.packing import TokenBatch, pack, padding_share
 from toolwise.learning.run_folder import RunFolder
 from toolwise.learning.sinks import MetricSink, SinkName, open_sink
 from toolwise.learning.token_tree import TokenTree
+from toolwise.learning.updater import LearnerConfig
 
 __all__ = [
+    "Critic",
+    "CriticConfig",
     "Experience",
     "Interrupted",
     "Learner",
@@ -27,6 +31,7 @@ __all__ = [
     "TokenTree",
     "aggregation_factors",
     "batch_loss",
+    "check_critic",
     "experience_metrics",
     "list_checkpoints",
     "load_checkpoint",
@@ -39,4 +44,5 @@ __all__ = [
     "token_logprobs",
     "train_policy",
     "train_supervised",
+    "value_model",
 ]

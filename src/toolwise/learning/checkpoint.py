@@ -17,6 +17,8 @@ from torch import nn
 
 from toolwise.core import ToolwiseError
 
+CRITIC = "critic"
+"""Folder of the critic within a checkpoint."""
 STATE_FILE = "trainer_state.pt"
 _NAME = re.compile(r"step_(\d+)")
 
@@ -28,6 +30,7 @@ def save_checkpoint(
     state: Mapping[str, Any],
     *,
     tokenizer: Any = None,
+    critic: nn.Module | None = None,
     keep: int = 2,
 ) -> Path:
     """Write ``folder/step_XXXXXX`` so that it exists only when all of it is on the disk.
@@ -38,6 +41,7 @@ def save_checkpoint(
         model: Saved with ``save_pretrained``, so that ``transformers`` and vLLM load it.
         state: Tensors and plain values; read back without unpickling code.
         tokenizer: Saved beside the model where given.
+        critic: Saved the same way in the folder ``critic`` where given.
         keep: Number of newest checkpoints to keep, ≥ 1.
 
     Returns:
@@ -56,6 +60,8 @@ def save_checkpoint(
         partial.mkdir()
         with _quiet():
             model.save_pretrained(partial)  # type: ignore[operator]
+            if critic is not None:
+                critic.save_pretrained(partial / CRITIC)  # type: ignore[operator]
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
         write_state(partial / STATE_FILE, state)
@@ -89,18 +95,16 @@ def list_checkpoints(folder: Path) -> list[Path]:
     )
 
 
-def load_checkpoint(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
-    """Put a checkpoint's weights into `model` and return the state that was saved with them.
+def load_checkpoint(checkpoint: Path, model: nn.Module, critic: nn.Module | None = None) -> dict[str, Any]:
+    """Put a checkpoint's weights into `model`, and into `critic`; return the state that was saved with them.
 
     Raises:
         ToolwiseError: The files cannot be read, or belong to another model.
     """
     try:
-        with _quiet():
-            loaded = type(model).from_pretrained(  # type: ignore[attr-defined]
-                checkpoint, dtype=next(model.parameters()).dtype, local_files_only=True
-            )
-        model.load_state_dict(loaded.state_dict())
+        _load_weights(checkpoint, model)
+        if critic is not None:
+            _load_weights(checkpoint / CRITIC, critic)
         return read_state(checkpoint / STATE_FILE)
     except (OSError, EOFError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
         raise ToolwiseError(
@@ -108,6 +112,14 @@ def load_checkpoint(checkpoint: Path, model: nn.Module) -> dict[str, Any]:
             where=str(checkpoint),
             mend="remove its folder to go on from the one before it",
         ) from error
+
+
+def _load_weights(folder: Path, model: nn.Module) -> None:
+    with _quiet():
+        loaded = type(model).from_pretrained(  # type: ignore[attr-defined]
+            folder, dtype=next(model.parameters()).dtype, local_files_only=True
+        )
+    model.load_state_dict(loaded.state_dict())
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

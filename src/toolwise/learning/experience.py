@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from toolwise.advantages.credit import AdvantageEstimator, credit_of
+from toolwise.advantages import ActorCriticEstimator, penalised
+from toolwise.advantages.credit import AdvantageEstimator, Floats, credit_of
 from toolwise.core import (
     ErrorKind,
     Reward,
@@ -21,6 +23,7 @@ from toolwise.core import (
     rewards_of,
 )
 from toolwise.core.targets import blamed
+from toolwise.learning.losses import KLInRewardConfig, kl_divergence
 from toolwise.learning.token_tree import TokenTree
 
 UNCUT = (StopReason.ANSWERED, StopReason.DEMONSTRATION)
@@ -28,35 +31,51 @@ UNCUT = (StopReason.ANSWERED, StopReason.DEMONSTRATION)
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What one step learns from; the three lists run alike: for each tree one entry per rollout.
+    """What one step learns from; the lists run alike: for each tree one entry per rollout.
 
     Attributes:
         trees: All that was tried.
         rollouts: Their paths.
-        rewards: The reward of each rollout.
+        rewards: The reward of each rollout, as the reward function gave it.
         advantages: The advantage of each token of each rollout, shape (L,).
+        returns: The critic's target at each token of each rollout, shape (L,); empty without a critic.
+        flat: The trees as they were laid out before they were scored.
     """
 
     trees: tuple[RolloutTree, ...]
     rollouts: tuple[tuple[Rollout, ...], ...]
     rewards: tuple[tuple[Reward, ...], ...]
-    advantages: tuple[tuple[NDArray[np.float64], ...], ...]
+    advantages: tuple[tuple[Floats, ...], ...]
+    returns: tuple[tuple[Floats, ...], ...] = ()
+    flat: tuple[TokenTree, ...] = field(default=(), repr=False)
 
     def token_trees(self) -> list[TokenTree]:
-        """The trees as the learner takes them."""
+        """The trees as the learner and the critic take them."""
+        flat = self.flat or [TokenTree.reinforced(tree) for tree in self.trees]
+        returns = self.returns or [None] * len(flat)
         return [
-            TokenTree.reinforced(tree, advantages)
-            for tree, advantages in zip(self.trees, self.advantages, strict=True)
+            tree.credited(advantages, targets)
+            for tree, advantages, targets in zip(flat, self.advantages, returns, strict=True)
         ]
 
 
-def score(trees: Sequence[RolloutTree], reward: RewardFunction, advantage: AdvantageEstimator) -> Experience:
+def score(
+    trees: Sequence[RolloutTree],
+    reward: RewardFunction,
+    advantage: AdvantageEstimator,
+    *,
+    flat: Sequence[TokenTree] = (),
+    penalties: Sequence[Sequence[Floats]] = (),
+) -> Experience:
     """Reward the rollouts group by group and estimate their advantages.
 
     Args:
         trees: The rollouts of one step. Rollouts of one task with one group key are one group.
         reward: Called once for each group.
         advantage: Called once, with all rollouts in order.
+        flat: The same trees laid out, with the critic's values where the estimator needs them.
+        penalties: For each tree and rollout what each token's reward loses, shape (L,), see `penalised`; the
+            rewards of the experience stay as they are. Default: nothing.
 
     Raises:
         ToolwiseError: A user's reward failed (see `rewards_of`), or an estimator returned the wrong number of
@@ -72,29 +91,63 @@ def score(trees: Sequence[RolloutTree], reward: RewardFunction, advantage: Advan
         task = trees[members[0][0]].task
         found = rewards_of(reward, task, [rollouts[number][place] for number, place in members])
         rewards.update(zip(members, found, strict=True))
+    values = [None if tree.values is None else tree.along(tree.values) for tree in flat]
     places = [(number, place) for number, tree in enumerate(rollouts) for place in range(len(tree))]
-    credits = [
-        credit_of(rollouts[number][place], rewards[number, place], str(number)) for number, place in places
-    ]
+    credits = []
+    for number, place in places:
+        of_tree = values[number] if values else None
+        own = None if of_tree is None else of_tree[place]
+        credit = credit_of(rollouts[number][place], rewards[number, place], str(number), own)
+        credits.append(penalised(credit, penalties[number][place]) if penalties else credit)
+    returns: list[Floats] = []
     with blamed("the advantage estimator"):
-        values = advantage(credits)
-    if len(values) != len(places):
-        raise ToolwiseError(
-            f"the advantage estimator gave {len(values)} arrays for {len(places)} rollouts", where="advantage"
-        )
-    by_place = dict(zip(places, values, strict=True))
+        if isinstance(advantage, ActorCriticEstimator):
+            gains, returns = advantage.with_returns(credits)
+        else:
+            gains = advantage(credits)
+    for given in (gains, returns or gains):
+        if len(given) != len(places):
+            raise ToolwiseError(
+                f"the advantage estimator gave {len(given)} arrays for {len(places)} rollouts",
+                where="advantage",
+            )
+
+    def by_tree(found: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
+        given = iter(found)
+        return tuple(tuple(next(given) for _ in tree) for tree in rollouts)
+
     return Experience(
         tuple(trees),
         rollouts,
-        tuple(
-            tuple(rewards[number, place] for place in range(len(tree)))
-            for number, tree in enumerate(rollouts)
-        ),
-        tuple(
-            tuple(by_place[number, place] for place in range(len(tree)))
-            for number, tree in enumerate(rollouts)
-        ),
+        by_tree([rewards[place] for place in places]),
+        by_tree(gains),
+        by_tree(returns) if returns else (),
+        tuple(flat),
     )
+
+
+def reward_penalties(flat: Sequence[TokenTree], config: KLInRewardConfig) -> list[list[Floats]]:
+    """β·KL(π_old‖π_ref) at each sampled token, for each tree and rollout, shape (L,) each.
+
+    Args:
+        flat: Trees with ``ref_logprobs``.
+        config: Estimator and β.
+
+    Raises:
+        ToolwiseError: A tree has no log-probabilities of a reference.
+    """
+    found = []
+    for tree in flat:
+        if tree.ref_logprobs is None:
+            raise ToolwiseError(
+                "the KL penalty has no reference log-probabilities",
+                where="kl_in_reward.coefficient",
+                mend="give a reference policy, or set it to 0",
+            )
+        old, reference = torch.from_numpy(tree.old_logprobs), torch.from_numpy(tree.ref_logprobs)
+        penalty = config.coefficient * kl_divergence(old, reference, config.estimator).numpy()
+        found.append(tree.along(np.where(tree.weight > 0, penalty, 0.0)))
+    return found
 
 
 def experience_metrics(experience: Experience) -> dict[str, float]:

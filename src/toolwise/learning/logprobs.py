@@ -33,18 +33,8 @@ def token_logprobs(
         ToolwiseError: The model has layers that cannot attend along a tree.
     """
     config: Any = model.config
-    body = model.get_decoder()  # type: ignore[operator]
-    places = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
-    if _plain_attention(config):
-        # A 4D mask keeps the model from making its own; attention along paths does not look at it.
-        unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
-        with along_paths(config.get_text_config()):
-            output = body(**places, attention_mask=unused, paths=batch.paths)
-    else:
-        output = body(**places, attention_mask=_masks(config, batch))
-    hidden = output.last_hidden_state
+    hidden = predicting_states(model, batch)
     head = model.get_output_embeddings()  # type: ignore[operator]
-    hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.predecessor)
     kind = hidden.device.type
     weight, bias = head.weight, getattr(head, "bias", None)
     if torch.is_autocast_enabled(kind):
@@ -56,6 +46,30 @@ def token_logprobs(
             hidden, weight, bias, batch.targets, _scale(config), _softcap(config), temperature, entropy
         )
     return logprobs, entropies if entropy else None
+
+
+def predicting_states(model: nn.Module, batch: TokenBatch) -> Tensor:
+    """Last hidden state at the place that predicts each trained token, shape (N, D).
+
+    Args:
+        model: A Hugging Face model on a decoder whose attention takes a 4D mask (``sdpa``, ``eager``).
+        batch: Packed trees, on the model's device.
+
+    Raises:
+        ToolwiseError: The model has layers that cannot attend along a tree.
+    """
+    config: Any = model.config
+    body = model.get_decoder()  # type: ignore[operator]
+    places = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
+    if _plain_attention(config):
+        # A 4D mask keeps the model from making its own; attention along paths does not look at it.
+        unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
+        with along_paths(config.get_text_config()):
+            output = body(**places, attention_mask=unused, paths=batch.paths)
+    else:
+        output = body(**places, attention_mask=_masks(config, batch))
+    hidden: Tensor = output.last_hidden_state
+    return hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.predecessor)
 
 
 def _plain_attention(config: Any) -> bool:

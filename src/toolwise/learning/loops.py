@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from toolwise.advantages.credit import AdvantageEstimator
+from toolwise.advantages import ActorCriticEstimator, AdvantageEstimator
 from toolwise.core import RewardFunction, RolloutTree, ToolwiseError, seed_for
-from toolwise.learning.experience import experience_metrics, rollout_records, score
+from toolwise.learning.critic import Critic, explained_variance
+from toolwise.learning.experience import experience_metrics, reward_penalties, rollout_records, score
 from toolwise.learning.interrupts import Interrupted, uninterrupted
 from toolwise.learning.learner import Learner
-from toolwise.learning.losses import PolicyLossConfig, PPOLossConfig
+from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.learning.objectives import SupervisedLossConfig
 from toolwise.learning.run_folder import RunFolder
 from toolwise.learning.token_tree import TokenTree
@@ -91,7 +92,9 @@ def train_supervised(
             metrics["validation_loss"] = learner.evaluate(validation, objective)["loss"]
         return metrics
 
-    return _train(learner, run, total, prepare, update, seed, checkpoint_every, tokenizer, None, progress)
+    return _train(
+        learner, run, total, prepare, update, seed, checkpoint_every, tokenizer=tokenizer, progress=progress
+    )
 
 
 def train_policy(
@@ -106,6 +109,8 @@ def train_policy(
     loss: PolicyLossConfig | None = None,
     temperature: float = 1.0,
     reference: nn.Module | None = None,
+    kl_in_reward: KLInRewardConfig | None = None,
+    critic: Critic | None = None,
     epochs: int = 1,
     mini_batches: int = 1,
     checkpoint_every: int = 25,
@@ -127,7 +132,9 @@ def train_policy(
         seed: Decides mini-batches and dropout.
         loss: Default: PPO's clipped surrogate.
         temperature: The one that `collect` samples with.
-        reference: A frozen policy; the KL penalty and the metric ``kl`` need it.
+        reference: A frozen policy; the KL penalties and the metric ``kl`` need it.
+        kl_in_reward: A KL penalty that is taken from the rewards before advantages are estimated.
+        critic: For an estimator that needs one (`ActorCriticEstimator`); trained on the same mini-batches.
         epochs: Passes over the rollouts of a step.
         mini_batches: Optimizer steps of one pass; trees are spread over them.
         checkpoint_every: Steps from one checkpoint to the next; the last step always writes one.
@@ -139,13 +146,16 @@ def train_policy(
         progress: Hears of each step.
 
     Returns:
-        Metrics of the last step (`experience_metrics`, `Learner.step`, ``seconds_collect``,
-        ``seconds_reward``, ``seconds_learn``, ``sampled_tokens_per_second``); empty if nothing was left.
+        Metrics of the last step (`experience_metrics`, `Learner.step`, with a critic `explained_variance` and
+        `Critic.step`, ``seconds_collect``, ``seconds_reward``, ``seconds_learn``,
+        ``sampled_tokens_per_second``); empty if nothing was left.
 
     Raises:
         Interrupted: Ctrl-C; the finished steps are in a checkpoint.
-        ToolwiseError: What `collect`, `score`, `Learner.step` and `RunFolder.save` raise.
+        ToolwiseError: The estimator needs a critic and there is none, or the other way round; what `collect`,
+            `score`, `Learner.step`, `Critic.step` and `RunFolder.save` raise.
     """
+    check_critic(advantage, critic is not None)
     objective = PPOLossConfig() if loss is None else loss
     decode = None if tokenizer is None else lambda token: str(tokenizer.decode([token]))
 
@@ -164,26 +174,66 @@ def train_policy(
         begun = time.perf_counter()
         if hasattr(reward, "begin_step"):
             reward.begin_step(step)
-        experience = score(trees, reward, advantage)
-        scored = time.perf_counter()
-        batch = experience.token_trees()
+        flat = [TokenTree.reinforced(tree) for tree in trees]
         if reference is not None:
-            batch = learner.annotate_reference(batch, reference, temperature=temperature)
-        learned = []
+            flat = learner.annotate_reference(flat, reference, temperature=temperature)
+        if critic is not None:
+            flat = critic.annotate_values(flat)
+        penalties = reward_penalties(flat, kl_in_reward) if kl_in_reward and kl_in_reward.coefficient else ()
+        scoring = time.perf_counter()
+        experience = score(trees, reward, advantage, flat=flat, penalties=penalties)
+        seconds_reward = time.perf_counter() - scoring
+        batch = experience.token_trees()
+        learned, valued = [], []
         for epoch in range(epochs):
             order = np.random.default_rng(seed_for(seed, "mini-batches", step, epoch)).permutation(len(batch))
             for part in np.array_split(order, min(mini_batches, len(batch))):
                 chosen = [batch[index] for index in sorted(part.tolist())]
-                learned.append(learner.step(chosen, objective, temperature=temperature))
+                if critic is not None:
+                    valued.append(critic.step(chosen))
+                if critic is None or step > critic.warmup_steps:
+                    learned.append(learner.step(chosen, objective, temperature=temperature))
         metrics |= experience_metrics(experience) | _merged(learned)
-        metrics |= {"seconds_reward": scored - begun, "seconds_learn": time.perf_counter() - scored}
+        if critic is not None:
+            metrics |= explained_variance(batch) | _merged(valued)
+        metrics["seconds_reward"] = seconds_reward
+        metrics["seconds_learn"] = time.perf_counter() - begun - seconds_reward
         metrics["sampled_tokens_per_second"] = metrics["sampled_tokens"] / max(
             1e-9, metrics["seconds_collect"]
         )
         run.write_rollouts(step, rollout_records(step, experience, trees=written_trees, decode=decode))
         return metrics
 
-    return _train(learner, run, steps, prepare, update, seed, checkpoint_every, tokenizer, reward, progress)
+    return _train(
+        learner,
+        run,
+        steps,
+        prepare,
+        update,
+        seed,
+        checkpoint_every,
+        tokenizer=tokenizer,
+        reward=reward,
+        critic=critic,
+        progress=progress,
+    )
+
+
+def check_critic(advantage: AdvantageEstimator, there: bool) -> None:
+    """Refuse an estimator that needs a critic where there is none, and a critic that nothing uses.
+
+    Raises:
+        ToolwiseError: They do not fit.
+    """
+    needed = isinstance(advantage, ActorCriticEstimator)
+    if needed and not there:
+        raise ToolwiseError("the advantage needs a critic", where="critic", mend="add one: --set critic={}")
+    if there and not needed:
+        raise ToolwiseError(
+            "the advantage has no use for a critic",
+            where="critic",
+            mend="leave it out (--set critic=null), or take advantage.type gae",
+        )
 
 
 def _train(
@@ -194,34 +244,40 @@ def _train(
     update: Callable[[int, Material], dict[str, float]],
     seed: int,
     checkpoint_every: int,
+    *,
     tokenizer: Any,
-    reward: Any,
     progress: Progress | None,
+    reward: Any = None,
+    critic: Critic | None = None,
 ) -> dict[str, float]:
     """Steps, metrics, checkpoints. `prepare` changes nothing and may be interrupted; `update` may not."""
-    done = saved = tried = run.resume(learner, reward=reward)
+    done = saved = tried = run.resume(learner, reward=reward, critic=critic)
     whole = True
-    updates, state = learner.steps, None
+
+    def updates_so_far() -> tuple[int, int]:
+        return learner.steps, 0 if critic is None else critic.steps
+
+    updates, state = updates_so_far(), None
     metrics: dict[str, float] = {}
     try:
         for step in range(done + 1, steps + 1):
             material = prepare(step)
             with uninterrupted():
                 whole = False
-                updates, state = learner.steps, _state_of(reward)
+                updates, state = updates_so_far(), _state_of(reward)
                 torch.manual_seed(seed_for(seed, "update", step))
                 metrics = update(step, material)
                 run.log(step, metrics)
                 done, whole = step, True
                 if step % checkpoint_every == 0 or step == steps:
                     tried = step
-                    run.save(step, learner, tokenizer=tokenizer, reward=reward)
+                    run.save(step, learner, tokenizer=tokenizer, reward=reward, critic=critic)
                     saved = step
             if progress is not None:
                 progress(step, steps, metrics)
     except KeyboardInterrupt:
         if whole and done > saved:
-            run.save(done, learner, tokenizer=tokenizer, reward=reward)
+            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic)
             saved = done
         raise Interrupted(
             f"stopped; {saved} of {steps} steps are safe in {run.path}",
@@ -229,10 +285,10 @@ def _train(
         ) from None
     except ToolwiseError as error:
         # A step that failed before it had touched the weights takes no finished step with it.
-        if done > max(saved, tried) and (whole or learner.steps == updates):
+        if done > max(saved, tried) and (whole or updates_so_far() == updates):
             if not whole and state is not None:
                 reward.load_state_dict(state)
-            run.save(done, learner, tokenizer=tokenizer, reward=reward)
+            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic)
             saved = done
         safe = f"{saved} of {steps} steps are safe in {run.path}"
         mend = f"{error.mend}; {safe}" if error.mend else safe

@@ -38,11 +38,11 @@ class TokenBatch:
         old_logprobs: At sampling time, shape (N,).
         ref_logprobs: Under the reference, shape (N,), or None.
         values: The critic's values at sampling time, shape (N,), or None.
-        returns: The critic's targets, shape (N,), or None.
         pair_token: Index among the trained tokens of each pair, shape (P,).
         pair_rollout: Rollout of each pair, numbered through the batch, shape (P,).
         pair_weight: Aggregated weight of each pair, shape (P,).
         pair_advantage: Advantage of each pair, shape (P,).
+        pair_return: The critic's target for each pair, shape (P,), or None.
         rollouts: Number of rollouts in the batch.
         tokens: Number of real (not padding) tokens in the rows.
         sources: Index of each tree in the list that was packed.
@@ -64,11 +64,11 @@ class TokenBatch:
     old_logprobs: Tensor
     ref_logprobs: Tensor | None
     values: Tensor | None
-    returns: Tensor | None
     pair_token: Tensor
     pair_rollout: Tensor
     pair_weight: Tensor
     pair_advantage: Tensor
+    pair_return: Tensor | None
     rollouts: int
     tokens: int
     sources: tuple[int, ...]
@@ -110,6 +110,28 @@ def padding_share(batches: Sequence[TokenBatch]) -> float:
     """Share of the places that hold padding, 0 to 1."""
     places = sum(batch.size for batch in batches)
     return 1.0 - sum(batch.tokens for batch in batches) / places if places else 0.0
+
+
+def unpacked(
+    trees: Sequence[TokenTree], batches: Sequence[TokenBatch], values: Sequence[Tensor]
+) -> list[NDArray[np.float64]]:
+    """What was computed for the trained tokens of batches, laid out along the trees.
+
+    Args:
+        trees: What was packed.
+        batches: What `pack` gave.
+        values: One value for each trained token of each batch, shape (N,).
+
+    Returns:
+        For each tree one value for each token, 0 where it is not trained.
+    """
+    found = [np.zeros(len(tree)) for tree in trees]
+    for batch, computed in zip(batches, values, strict=True):
+        flat = computed.detach().double().cpu().numpy()
+        for place, index in enumerate(batch.sources):
+            mine = slice(batch.source_starts[place], batch.source_starts[place + 1])
+            found[index][batch.source_tokens[mine]] = flat[mine]
+    return found
 
 
 def pack(
@@ -230,10 +252,14 @@ def _batch(
     def summed(values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(np.bincount(token, values, len(seen))[trained]).to(dtype)
 
-    def gathered(name: str) -> Tensor | None:
+    def whole(name: str) -> Tensor | None:
         if any(getattr(tree, name) is None for tree in chosen):
             return None
-        return torch.from_numpy(joined(name)[trained]).to(dtype)
+        return torch.from_numpy(joined(name)).to(dtype)
+
+    def gathered(name: str) -> Tensor | None:
+        values = whole(name)
+        return None if values is None else values[torch.from_numpy(trained)]
 
     old_logprobs = gathered("old_logprobs")
     assert old_logprobs is not None
@@ -251,11 +277,11 @@ def _batch(
         old_logprobs=old_logprobs,
         ref_logprobs=gathered("ref_logprobs"),
         values=gathered("values"),
-        returns=gathered("returns"),
         pair_token=torch.from_numpy(number[token]),
         pair_rollout=torch.from_numpy(rollout),
         pair_weight=torch.from_numpy(weight).to(dtype),
         pair_advantage=torch.from_numpy(advantage.astype(np.float64)).to(dtype),
+        pair_return=whole("pair_return"),
         rollouts=int(paths.sum()),
         tokens=len(input_ids),
         sources=tuple(sources),

@@ -13,6 +13,7 @@ import yaml
 
 from toolwise.core import ToolwiseError
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from toolwise.learning.critic import Critic
 from toolwise.learning.learner import Learner
 from toolwise.learning.sinks import MetricSink
 
@@ -108,8 +109,16 @@ class RunFolder:
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         (folder / f"step_{step:06d}.jsonl").write_text("".join(lines), encoding="utf-8")
 
-    def save(self, step: int, learner: Learner, *, tokenizer: Any = None, reward: Any = None) -> Path:
-        """Write a checkpoint of the learner, and of the reward function where it keeps state.
+    def save(
+        self,
+        step: int,
+        learner: Learner,
+        *,
+        tokenizer: Any = None,
+        reward: Any = None,
+        critic: Critic | None = None,
+    ) -> Path:
+        """Write a checkpoint of the learner, of the critic, and of the reward function where it keeps state.
 
         Raises:
             ToolwiseError: See `save_checkpoint`.
@@ -117,14 +126,21 @@ class RunFolder:
         state = {
             "step": step,
             "learner": learner.state_dict(),
+            "critic": None if critic is None else critic.state_dict(),
             "reward": reward.state_dict() if hasattr(reward, "state_dict") else None,
             "metrics_lines": len(self._lines()),
         }
         return save_checkpoint(
-            self.path / "checkpoints", step, learner.model, state, tokenizer=tokenizer, keep=self.keep
+            self.path / "checkpoints",
+            step,
+            learner.model,
+            state,
+            tokenizer=tokenizer,
+            critic=None if critic is None else critic.model,
+            keep=self.keep,
         )
 
-    def resume(self, learner: Learner, *, reward: Any = None) -> int:
+    def resume(self, learner: Learner, *, reward: Any = None, critic: Critic | None = None) -> int:
         """Go back to the newest complete checkpoint; what was written after it is taken away.
 
         Returns:
@@ -135,8 +151,10 @@ class RunFolder:
         """
         step = lines = 0
         if checkpoints := self.checkpoints:
-            state = load_checkpoint(checkpoints[-1], learner.model)
+            state = load_checkpoint(checkpoints[-1], learner.model, None if critic is None else critic.model)
             learner.load_state_dict(state["learner"])
+            if critic is not None:
+                critic.load_state_dict(state["critic"])
             if state["reward"] is not None and hasattr(reward, "load_state_dict"):
                 reward.load_state_dict(state["reward"])
             step, lines = int(state["step"]), int(state["metrics_lines"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,8 @@ class TokenTree:
         pair_advantage: Advantage of each pair, not yet weighted, shape (P,).
         ref_logprobs: Log-probability under the reference, shape (N,); None if not computed.
         values: The critic's value at sampling time, shape (N,); None without a critic.
-        returns: What the critic is trained towards, shape (N,); None without a critic.
+        pair_return: What the critic is trained towards, of each pair: rollouts that share a token may differ,
+            shape (P,); None without a critic.
     """
 
     name: str
@@ -57,7 +58,7 @@ class TokenTree:
     pair_advantage: Floats
     ref_logprobs: Floats | None = None
     values: Floats | None = None
-    returns: Floats | None = None
+    pair_return: Floats | None = None
 
     def __len__(self) -> int:
         """Number of tokens, each counted once."""
@@ -87,6 +88,44 @@ class TokenTree:
         """Indices of the tokens along one rollout, shape (L,)."""
         return _ranges(self.paths[rollout])
 
+    def along(self, values: Floats) -> list[Floats]:
+        """From one value a token, shape (N,), those of the tokens along each rollout, shape (L,) each."""
+        return [values[self.path_tokens(rollout)] for rollout in range(len(self.paths))]
+
+    def credited(
+        self,
+        advantages: Sequence[NDArray[np.floating]],
+        returns: Sequence[NDArray[np.floating]] | None = None,
+    ) -> TokenTree:
+        """The same tree with what its pairs are worth.
+
+        Args:
+            advantages: One array for each rollout, shape (L,), values on unsampled tokens are ignored.
+            returns: The critic's targets, likewise.
+
+        Raises:
+            ValueError: An array has not the length of its rollout.
+        """
+        return replace(
+            self,
+            pair_advantage=self._paired("advantages", advantages),
+            pair_return=None if returns is None else self._paired("returns", returns),
+        )
+
+    def _paired(self, name: str, arrays: Sequence[NDArray[np.floating]]) -> Floats:
+        if len(arrays) != len(self.paths):
+            raise ValueError(f"{len(arrays)} {name} for {len(self.paths)} rollouts of task {self.name!r}")
+        starts = np.searchsorted(self.pair_rollout, np.arange(len(arrays) + 1))
+        parts = []
+        for rollout, array in enumerate(arrays):
+            values = np.asarray(array, dtype=np.float64)
+            length = sum(end - start for start, end in self.paths[rollout])
+            if values.shape != (length,):
+                raise ValueError(f"{name} {values.shape} for a rollout of {length} tokens")
+            tokens = self.pair_token[starts[rollout] : starts[rollout + 1]]
+            parts.append(values[self.position_ids[tokens]])  # depth is the place along the rollout
+        return _joined(parts, np.float64)
+
     def _summed(self, advantage: Floats) -> Floats:
         return _counted(self.pair_token, self.pair_weight * advantage, len(self))
 
@@ -97,27 +136,28 @@ class TokenTree:
         Args:
             tree: Usually `RolloutTree.demonstration`; sampled trees are imitated turn by turn as well.
         """
-        return _build(tree, _flatten(tree, supervised=True), None, None)
+        return _build(tree, _flatten(tree, supervised=True), None)
 
     @classmethod
     def reinforced(
         cls,
         tree: RolloutTree,
-        advantages: Sequence[NDArray[np.floating]],
+        advantages: Sequence[NDArray[np.floating]] | None = None,
         token_weights: Sequence[float | NDArray[np.floating]] | None = None,
     ) -> TokenTree:
         """A tree to learn from by policy gradient; only sampled tokens are trained on.
 
         Args:
             tree: The rollouts.
-            advantages: One array for each rollout, shape (L,), values on unsampled tokens are ignored.
+            advantages: See `credited`; None where they are not known yet.
             token_weights: For each rollout a factor ≥ 0, or one for each of its tokens, shape (L,);
                 0 takes tokens out of the loss and out of its means. Default 1.
 
         Raises:
             ValueError: An array has not the length of its rollout.
         """
-        return _build(tree, _flatten(tree, supervised=False), advantages, token_weights)
+        flat = _build(tree, _flatten(tree, supervised=False), token_weights)
+        return flat if advantages is None else flat.credited(advantages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +228,13 @@ def _flatten(tree: RolloutTree, *, supervised: bool) -> _Layout:
 def _build(
     tree: RolloutTree,
     layout: _Layout,
-    advantages: Sequence[NDArray[np.floating]] | None,
     token_weights: Sequence[float | NDArray[np.floating]] | None,
 ) -> TokenTree:
     count = len(tree.ends)
-    for name, given in (("advantages", advantages), ("token_weights", token_weights)):
-        if given is not None and len(given) != count:
-            raise ValueError(f"{len(given)} {name} for {count} rollouts of task {tree.task.id!r}")
+    if token_weights is not None and len(token_weights) != count:
+        raise ValueError(f"{len(token_weights)} token_weights for {count} rollouts of task {tree.task.id!r}")
     predictable = layout.arrays["predecessor"] >= 0
-    paths, tokens, rollouts, weights, gains = [], [], [], [], []
+    paths, tokens, rollouts, weights = [], [], [], []
     for rollout, end in enumerate(tree.ends):
         ranges = [layout.nodes[node] for node in tree.path(end.leaf)]
         path = tuple((start, stop) for start, stop in ranges if stop > start)
@@ -208,21 +246,18 @@ def _build(
             if factor.shape not in ((), along.shape):
                 raise ValueError(f"token weights {factor.shape} for a rollout of {len(along)} tokens")
             weight = weight * factor
-        advantage = np.ones(len(along)) if advantages is None else np.asarray(advantages[rollout], np.float64)
-        if advantage.shape != along.shape:
-            raise ValueError(f"advantages {advantage.shape} for a rollout of {len(along)} tokens")
         trained = np.flatnonzero((weight > 0) & predictable[along])
         tokens.append(along[trained])
         rollouts.append(np.full(len(trained), rollout, dtype=np.int64))
         weights.append(weight[trained])
-        gains.append(advantage[trained])
+    pair_weight = _joined(weights, np.float64)
     return TokenTree(
         name=tree.task.id,
         paths=tuple(paths),
         pair_token=_joined(tokens, np.int64),
         pair_rollout=_joined(rollouts, np.int64),
-        pair_weight=_joined(weights, np.float64),
-        pair_advantage=_joined(gains, np.float64),
+        pair_weight=pair_weight,
+        pair_advantage=np.ones(len(pair_weight)),
         **layout.arrays,
     )
 

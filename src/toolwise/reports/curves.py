@@ -34,6 +34,8 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     ("Loss", "figure", (("loss", "training"), ("validation_loss", "validation"))),
+    ("Critic: value loss", "count", (("value_loss", "value loss"),)),
+    ("Critic: explained variance", "figure", (("explained_variance", "of the returns"),)),
     ("Entropy", "count", (("entropy", "nats per token"),)),
     ("KL to the reference", "figure", (("kl", "nats per token"),)),
     ("Gradient norm", "count", (("grad_norm", "before clipping"),)),

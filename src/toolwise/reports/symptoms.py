@@ -290,6 +290,20 @@ def skipped(rows: Sequence[Row]) -> Finding | None:
     )
 
 
+def critic(rows: Sequence[Row]) -> Finding | None:
+    """Values that foretell returns no better than their mean does."""
+    values = _series(tail(rows), "explained_variance")
+    if len(rows) < TREND_STEPS or not values or (mean := statistics.fmean(values)) > 0:
+        return None
+    return Finding(
+        Severity.WARNING,
+        "The critic explains nothing",
+        f"explained_variance is {mean:.2g} on average over {_span(tail(rows))}; a constant reaches 0.",
+        "Raise critic.learner.learning_rate, or let the critic learn alone first (critic.warmup_steps): such "
+        "values are no baseline.",
+    )
+
+
 SYMPTOMS: tuple[Check, ...] = (
     not_finite,
     learning_rate,
@@ -305,5 +319,6 @@ SYMPTOMS: tuple[Check, ...] = (
     flat,
     entropy,
     divergence,
+    critic,
 )
 """All checks on metrics, causes before effects."""

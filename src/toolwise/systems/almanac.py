@@ -12,17 +12,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from toolwise.advantages import AdvantageConfig, GRPOConfig, build_advantage
+from toolwise.advantages import AdvantageConfig, GAEConfig, GRPOConfig, build_advantage
 from toolwise.core import RolloutTree, Task, seed_for
 from toolwise.dialects import HermesDialect
 from toolwise.evaluation import Outcome, outcome_of, summarise
 from toolwise.learning import (
+    Critic,
+    CriticConfig,
     Learner,
     LearnerConfig,
     RunFolder,
     TokenTree,
     train_policy,
     train_supervised,
+    value_model,
 )
 from toolwise.learning.losses import PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, OTCConfig, build_reward
@@ -100,10 +103,11 @@ class ReinforcementConfig(_Config):
     """How a policy is trained by reinforcement; the same for every reward that is compared.
 
     Attributes:
-        steps: Optimizer steps.
+        steps: Rounds of collecting and learning.
         learning_rate: Highest learning rate; it falls linearly to 0.
         advantage: Normalised by the group's own standard deviation, as published: where every rollout is
             right, the small saving of a call is all there is to learn from, and is learnt from in full.
+        critic: How the critic learns, for an advantage that needs one. Its learning rate falls linearly, too.
         rollout: How much is collected, and its limits.
         max_calls: c of OTC, the largest number of calls a rollout can make.
     """
@@ -111,10 +115,22 @@ class ReinforcementConfig(_Config):
     steps: int = Field(default=60, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0)
     advantage: AdvantageConfig = GRPOConfig()
+    critic: CriticConfig | None = None
     rollout: CollectorConfig = CollectorConfig(
         tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
     )
     max_calls: int = Field(default=4, ge=1)
+
+
+def actor_critic() -> ReinforcementConfig:
+    """PPO instead of GRPO: as many rollouts, each of a question of its own, and a critic."""
+    return ReinforcementConfig(
+        advantage=GAEConfig(),
+        critic=CriticConfig(learner=LearnerConfig(learning_rate=1e-3), warmup_steps=5),
+        rollout=CollectorConfig(
+            tasks_per_step=256, group_size=1, limits=Limits(max_turns=4, max_turn_tokens=48)
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -249,16 +265,27 @@ def reinforce(
             for name in (*names, "boundary_agreement")
         }
 
-    rule = CORRECT if reward == "correct" else OTCConfig(correctness=CORRECT, smoothing=config.max_calls)
-    learner = Learner(
-        agent.model,
-        LearnerConfig(
-            learning_rate=config.learning_rate,
-            schedule="linear",
-            warmup_steps=3,
-            total_steps=config.steps,
-        ),
+    # Without groups to compare, n of OTC has no meaning: the form for a critic takes the calls alone.
+    form: Literal["grpo", "ppo"] = "grpo" if config.critic is None else "ppo"
+    rule = (
+        CORRECT
+        if reward == "correct"
+        else OTCConfig(correctness=CORRECT, smoothing=config.max_calls, form=form)
     )
+    settings = LearnerConfig(
+        learning_rate=config.learning_rate,
+        schedule="linear",
+        warmup_steps=3,
+        total_steps=config.steps,
+    )
+    learner = Learner(agent.model, settings)
+    critic = None
+    if config.critic is not None:
+        own = settings.model_copy(update={"learning_rate": config.critic.learner.learning_rate})
+        critic = Critic(
+            value_model(agent.model, seed_for(seed, "critic")),
+            config.critic.model_copy(update={"learner": own}),
+        )
     train_policy(
         learner,
         collect,
@@ -268,6 +295,7 @@ def reinforce(
         steps=config.steps,
         seed=seed,
         loss=PPOLossConfig(),
+        critic=critic,
         checkpoint_every=config.steps,
         tokenizer=agent.tokenizer,
         validate=validate,

@@ -45,7 +45,9 @@ def begun_length(out: Path, training: Training, updates: Callable[[Training], in
         return None  # A run of another stage: its other keys will be refused.
 
 
-def check_length(out: Path, learner: LearnerSettings, before: int | None, now: int) -> None:
+def check_length(
+    out: Path, learner: LearnerSettings, before: int | None, now: int, key: str = "learner"
+) -> None:
     """Refuse another length where going on would not be what a run of this length does from its start.
 
     Args:
@@ -53,6 +55,7 @@ def check_length(out: Path, learner: LearnerSettings, before: int | None, now: i
         learner: How weights are updated.
         before: Optimizer steps of the run as it was begun; None if there is none.
         now: Optimizer steps that are asked for.
+        key: Of `learner` in the recipe.
 
     Raises:
         ToolwiseError: The run would become shorter, or its learning rates depend on its length.
@@ -69,9 +72,9 @@ def check_length(out: Path, learner: LearnerSettings, before: int | None, now: i
     old, new = learner.settled(before), learner.settled(now)
     falling = learner.schedule != "constant"
     if old.warmup_steps != new.warmup_steps or (falling and old.total_steps != new.total_steps):
-        key = "schedule" if falling else "warmup_share"
+        name = "schedule" if falling else "warmup_share"
         raise ToolwiseError(
-            f"with learner.{key} = {getattr(learner, key)} the learning rate depends on the run's length: "
+            f"with {key}.{name} = {getattr(learner, name)} the learning rate depends on the run's length: "
             f"{now} optimizer steps would have had other rates from the start than {before}",
             where=where,
             mend=f"begin a new run from its newest checkpoint: --model {out} --out ANOTHER",

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,16 +35,24 @@ from toolwise.systems.models import quiet
 from toolwise.worlds import almanac as almanac_files
 from toolwise.worlds.almanac import Almanac, build_world, pretraining_documents
 
-Reward = Literal["correct", "otc"]
-POLICIES: dict[str, Reward] = {"grpo": "correct", "otc-grpo": "otc"}
 BUILT = "built.json"
 """Beside a base model: what it was built with."""
-TITLES = {
-    "pretrain": "base: reads the almanac",
-    "sft": "SFT: cold start",
-    "grpo": "GRPO: correctness",
-    "otc-grpo": "OTC-GRPO: correctness × tools",
-}
+PRETRAIN, SFT = "base: reads the almanac", "SFT: cold start"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One way of reinforcing the policy of the cold start.
+
+    Attributes:
+        title: Stands beside its progress.
+        reward: Correctness alone, or times the tool coefficient.
+        settings: How it is trained.
+    """
+
+    title: str
+    reward: Literal["correct", "otc"]
+    settings: ReinforcementConfig
 
 
 class QuickstartConfig(BaseModel):
@@ -64,8 +73,21 @@ class QuickstartConfig(BaseModel):
     reinforcement: ReinforcementConfig = ReinforcementConfig()
 
 
+def grpo_treatments(settings: ReinforcementConfig) -> dict[str, Treatment]:
+    """What the quickstart compares: nothing but the coefficient differs."""
+    return {
+        "grpo": Treatment("GRPO: correctness", "correct", settings),
+        "otc-grpo": Treatment("OTC-GRPO: correctness × tools", "otc", settings),
+    }
+
+
 def quickstart(
-    out: Path, *, seed: int = 0, console: Console | None = None, config: QuickstartConfig | None = None
+    out: Path,
+    *,
+    seed: int = 0,
+    console: Console | None = None,
+    config: QuickstartConfig | None = None,
+    treatments: Mapping[str, Treatment] | None = None,
 ) -> dict[str, Summary]:
     """Run every stage, evaluate each policy on held-out questions, and write the page.
 
@@ -77,6 +99,7 @@ def quickstart(
         seed: Of demonstrations, rollouts and their order; the base model is the same for every seed.
         console: Where progress goes.
         config: Other settings.
+        treatments: Other policies than the quickstart's two, by name.
 
     Returns:
         The measures of each policy.
@@ -84,12 +107,13 @@ def quickstart(
     console = console or Console()
     config = config or QuickstartConfig()
     out.mkdir(parents=True, exist_ok=True)
+    chosen = grpo_treatments(config.reinforcement) if treatments is None else treatments
     RunFolder(out).write_config(config.model_dump(mode="json") | {"seed": seed})
     world = build_world(config.world)
     started = time.monotonic()
     with quiet(), _progress(console) as progress:
         base = base_model(world, config.pretraining, progress)
-        stages = ["sft", *POLICIES]
+        stages = ["sft", *chosen]
         _write_json(out / "stages.json", stages)
         folder = RunFolder(out / "sft", keep=1)
         start = cold_start(
@@ -97,17 +121,19 @@ def quickstart(
             config.cold_start,
             folder,
             seed=seed,
-            progress=_bar(progress, "sft"),
+            progress=_bar(progress, SFT),
         )
         policies = {"sft": start}
-        for name, reward in POLICIES.items():
+        for name, treatment in chosen.items():
+            folder = RunFolder(out / name, keep=1)
+            folder.write_config(treatment.settings.model_dump(mode="json"))
             policies[name] = reinforce(
                 load_agent(world, start),
-                reward,
-                config.reinforcement,
-                RunFolder(out / name, keep=1),
+                treatment.reward,
+                treatment.settings,
+                folder,
                 seed=seed,
-                progress=_bar(progress, name),
+                progress=_bar(progress, treatment.title),
             )
         summaries = {
             name: _evaluate(world, name, path, out, seed, progress) for name, path in policies.items()
@@ -156,7 +182,7 @@ def cache_folder() -> Path:
 def _pretrain(world: Almanac, config: PretrainingConfig, folder: Path, progress: Progress) -> None:
     work = folder.with_name(f"{folder.name}.work")
     checkpoint = pretrain(
-        world, config, RunFolder(work, keep=1), seed=world.seed, progress=_bar(progress, "pretrain")
+        world, config, RunFolder(work, keep=1), seed=world.seed, progress=_bar(progress, PRETRAIN)
     )
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -189,8 +215,8 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _bar(progress: Progress, stage: str) -> Any:
-    task = progress.add_task(TITLES[stage], total=None, note="")
+def _bar(progress: Progress, title: str) -> Any:
+    task = progress.add_task(title, total=None, note="")
 
     def show(step: int, steps: int, metrics: Mapping[str, float]) -> None:
         names = (

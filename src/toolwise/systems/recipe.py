@@ -7,11 +7,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from toolwise.advantages import AdvantageConfig, GRPOConfig
+from toolwise.advantages import (
+    AdvantageConfig,
+    CustomAdvantageConfig,
+    GAEConfig,
+    GDPOConfig,
+    GRPOConfig,
+    PartSource,
+    TermsConfig,
+)
 from toolwise.data import TaskFormat
 from toolwise.dialects import DialectConfig, HermesConfig
-from toolwise.learning import LearnerConfig, SinkName, SupervisedLossConfig
-from toolwise.learning.losses import PolicyLossConfig, PPOLossConfig
+from toolwise.learning import CriticConfig, LearnerConfig, SinkName, SupervisedLossConfig
+from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
 from toolwise.tools import ToolConfig
@@ -127,6 +135,17 @@ class LearnerSettings(LearnerConfig):
         return LearnerConfig(**values)
 
 
+class CriticSettings(CriticConfig):
+    """See `CriticConfig`."""
+
+    learner: LearnerSettings = LearnerSettings(learning_rate=1e-5)
+
+    def settled(self, steps: int) -> CriticConfig:
+        """The critic's configuration for a run of so many of its optimizer steps."""
+        values = self.model_dump(exclude={"learner"})
+        return CriticConfig(learner=self.learner.settled(steps), **values)
+
+
 class SFTTraining(_Config):
     """Length and rhythm of supervised training.
 
@@ -219,8 +238,11 @@ class RLRecipe(_Recipe):
         tasks: What is tried.
         rollout: How much is collected in a step, how it is sampled and what ends a rollout.
         reward: What a rollout is worth.
+        kl_in_reward: A KL penalty inside the reward of each token.
         advantage: From rewards to the pull on each token.
-        loss: Policy loss; a KL coefficient above 0 keeps a frozen copy of the first policy as reference.
+        critic: For ``advantage.type: gae``, which needs one; no other packaged advantage has use for it.
+        loss: Policy loss; a KL coefficient above 0, here or in `kl_in_reward`, keeps a frozen copy of the
+            first policy as reference.
         training: Length and rhythm.
     """
 
@@ -228,9 +250,40 @@ class RLRecipe(_Recipe):
     tasks: DataFile = DataFile()
     rollout: CollectorConfig = CollectorConfig()
     reward: RewardConfig = ExactMatchConfig()
+    kl_in_reward: KLInRewardConfig = KLInRewardConfig()
     advantage: AdvantageConfig = GRPOConfig()
+    critic: CriticSettings | None = None
     loss: PolicyLossConfig = PPOLossConfig()
     training: RLTraining = RLTraining()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RLRecipe:
+        needed, critic = isinstance(self.advantage, GAEConfig), self.critic
+        # What an estimator of the user's own needs is asked for when it is made.
+        if not isinstance(self.advantage, CustomAdvantageConfig) and needed != (critic is not None):
+            raise ValueError(
+                "advantage.type 'gae' needs a critic: add 'critic: {}' (--set critic={})"
+                if needed
+                else f"advantage.type {self.advantage.type!r} has no use for a critic: --set critic=null"
+            )
+        if critic is not None and critic.warmup_steps >= self.training.steps:
+            raise ValueError(
+                f"critic.warmup_steps is {critic.warmup_steps}: none of {self.training.steps} steps is left"
+            )
+        if self.kl_in_reward.coefficient and not _sees_penalties(self.advantage):
+            raise ValueError(
+                f"advantage.type {self.advantage.type!r} looks at parts or marked tokens and does not see "
+                "kl_in_reward: use loss.kl instead"
+            )
+        return self
+
+
+def _sees_penalties(advantage: AdvantageConfig) -> bool:
+    """Whether what is taken from totals, turns and tokens reaches the estimator."""
+    if isinstance(advantage, GDPOConfig):
+        return False
+    terms = advantage.terms if isinstance(advantage, TermsConfig) else ()
+    return not any(isinstance(term.source, PartSource) or term.spread == "mask" for term in terms)
 
 
 Recipe = SFTRecipe | RLRecipe

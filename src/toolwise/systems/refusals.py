@@ -97,9 +97,9 @@ def _known(loc: Sequence[Step], raw: Mapping[str, Any], model: type[BaseModel]) 
     prefix = ".".join(str(step) for step in _key(loc, raw)[:-1])
     known = sorted({name for candidate in candidates for name in candidate.model_fields})
     here = f"{prefix}." if prefix else ""
-    elsewhere = {
-        path.rsplit(".", 1)[-1]: path for path in _paths(model) if path != here + wrong and "." in path
-    }
+    # Of a name that stands in several places, the least deep one is meant: not the critic's learner.
+    paths = sorted(_paths(model), key=lambda path: -path.count("."))
+    elsewhere = {path.rsplit(".", 1)[-1]: path for path in paths if path != here + wrong and "." in path}
     if wrong in elsewhere and wrong not in known:
         return f"did you mean '{elsewhere[wrong]}'?" + (f" Known here: {', '.join(known)}" if prefix else "")
     if near := get_close_matches(wrong, known, n=1):

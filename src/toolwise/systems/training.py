@@ -5,11 +5,22 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from toolwise.advantages import build_advantage
-from toolwise.core import RolloutTree, ToolwiseError, scorable
-from toolwise.learning import Learner, RunFolder, TokenTree, open_sink, train_policy, train_supervised
+from toolwise.core import RolloutTree, ToolwiseError, scorable, seed_for
+from toolwise.learning import (
+    Critic,
+    Learner,
+    RunFolder,
+    TokenTree,
+    check_critic,
+    open_sink,
+    train_policy,
+    train_supervised,
+    value_model,
+)
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
 from toolwise.systems.continuing import begun_length, changeable, check_length
@@ -23,7 +34,14 @@ from toolwise.systems.material import (
     task_texts,
 )
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, keep_base, load_policy
-from toolwise.systems.recipe import Recipe, RLRecipe, RLTraining, SFTRecipe, SFTTraining
+from toolwise.systems.recipe import (
+    CriticSettings,
+    Recipe,
+    RLRecipe,
+    RLTraining,
+    SFTRecipe,
+    SFTTraining,
+)
 
 EPOCHS = 3
 """Length of supervised training where a recipe states none."""
@@ -93,17 +111,23 @@ def train_rl(
     training, held_out = split_tasks(recipe.tasks, recipe.validation)
     # Made before the run folder is, so that nothing is left behind where one cannot be made.
     reward, advantage = build_reward(recipe.reward), build_advantage(recipe.advantage)
+    check_critic(advantage, recipe.critic is not None)
     refuse_tasks(recipe.tasks, [*training, *held_out], scorable(reward))
     policy = load_policy(recipe, lambda: task_texts(training), out / "base")
     room = recipe.rollout.limits.max_turn_tokens
     tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
     validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
     settings = recipe.training
-    updates = _rl_updates(settings)
-    check_length(out, recipe.learner, begun_length(out, settings, _rl_updates), updates)
+    alone = 0 if recipe.critic is None else recipe.critic.warmup_steps
+    updates, before = (
+        _rl_updates(settings, alone),
+        begun_length(out, settings, partial(_rl_updates, alone=alone)),
+    )
+    check_length(out, recipe.learner, before, updates)
     learner = Learner(policy.model, recipe.learner.settled(updates))
+    critic = None if recipe.critic is None else _critic(recipe.critic, policy, out, settings)
     reference = None
-    if recipe.loss.kl.coefficient > 0:
+    if recipe.loss.kl.coefficient > 0 or recipe.kl_in_reward.coefficient > 0:
         reference = copy.deepcopy(policy.model).requires_grad_(False)
     run = _open(recipe, out, policy)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
@@ -135,6 +159,8 @@ def train_rl(
             loss=recipe.loss,
             temperature=recipe.rollout.temperature,
             reference=reference,
+            kl_in_reward=recipe.kl_in_reward,
+            critic=critic,
             epochs=settings.epochs,
             mini_batches=settings.mini_batches,
             checkpoint_every=settings.checkpoint_every,
@@ -155,8 +181,16 @@ def _sft_steps(training: SFTTraining, demonstrations: int) -> int:
     return math.ceil(epochs * math.ceil(demonstrations / training.batch_size))
 
 
-def _rl_updates(training: RLTraining) -> int:
-    return training.steps * training.epochs * training.mini_batches
+def _rl_updates(training: RLTraining, alone: int = 0) -> int:
+    """Optimizer steps of the policy, which waits for `alone` steps while the critic learns."""
+    return (training.steps - alone) * training.epochs * training.mini_batches
+
+
+def _critic(settings: CriticSettings, policy: Policy, out: Path, training: RLTraining) -> Critic:
+    updates = _rl_updates(training)
+    check_length(out, settings.learner, begun_length(out, training, _rl_updates), updates, "critic.learner")
+    model = value_model(policy.model, seed_for(training.seed, "critic"))
+    return Critic(model, settings.settled(updates))
 
 
 def _open(recipe: Recipe, out: Path, policy: Policy) -> RunFolder:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolwise.advantages import build_advantage
-from toolwise.core import Reward, RolloutTree, ToolwiseError, rewards_of, scorable
-from toolwise.learning import TokenTree, score
+from toolwise.core import Reward, RolloutTree, ToolwiseError, rewards_of, scorable, seed_for
+from toolwise.learning import Critic, TokenTree, score, value_model
 from toolwise.rewards import build_reward
 from toolwise.sampling import SamplingParams
 from toolwise.systems.material import (
@@ -87,7 +87,9 @@ def masks_of_demonstrations(recipe: SFTRecipe, say: Say = print) -> Iterator[Mas
 
 
 def masks_of_rollouts(recipe: RLRecipe, *, samples: int, say: Say = print) -> Iterator[Mask]:
-    """Fresh rollouts of a recipe's tasks as reinforcement learning gets them.
+    """Fresh rollouts of a recipe's tasks as reinforcement learning gets them in its first step.
+
+    A critic's values are those of its random head.
 
     Raises:
         ToolwiseError: The model or the tasks cannot be used.
@@ -98,7 +100,12 @@ def masks_of_rollouts(recipe: RLRecipe, *, samples: int, say: Say = print) -> It
     tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
     collector = policy.collector(recipe.rollout, recipe.training.seed)
     trees = collector.collect(tasks, run=("train", 1), samples=samples)
-    experience = score(trees, build_reward(recipe.reward), build_advantage(recipe.advantage))
+    flat = [TokenTree.reinforced(tree) for tree in trees]
+    if recipe.critic is not None:
+        model = value_model(policy.model, seed_for(recipe.training.seed, "critic"))
+        flat = Critic(model, recipe.critic).annotate_values(flat)
+    reward, advantage = build_reward(recipe.reward), build_advantage(recipe.advantage)
+    experience = score(trees, reward, advantage, flat=flat)
     for tree in experience.token_trees():
         yield from _masks(policy, tree)
 

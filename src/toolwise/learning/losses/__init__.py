@@ -13,6 +13,7 @@ from toolwise.learning.losses.config import (
     KLConfig,
     KLCovLossConfig,
     KLEstimator,
+    KLInRewardConfig,
     PolicyLossConfig,
     PPOLossConfig,
     SAPOLossConfig,
@@ -27,7 +28,7 @@ from toolwise.learning.losses.surrogates import (
     sequence_log_ratio,
     surrogate_details,
 )
-from toolwise.learning.losses.value import value_loss
+from toolwise.learning.losses.value import value_errors, value_loss
 
 __all__ = [
     "AdaptiveKL",
@@ -42,6 +43,7 @@ __all__ = [
     "KLConfig",
     "KLCovLossConfig",
     "KLEstimator",
+    "KLInRewardConfig",
     "PPOLossConfig",
     "PolicyLossConfig",
     "SAPOLossConfig",
@@ -57,5 +59,6 @@ __all__ = [
     "sequence_log_ratio",
     "sequence_weights",
     "surrogate_details",
+    "value_errors",
     "value_loss",
 ]

@@ -26,6 +26,21 @@ class KLConfig(BaseModel):
     coefficient: float = Field(default=0.0, ge=0)
 
 
+class KLInRewardConfig(BaseModel):
+    """KL penalty against the reference policy, taken from the reward of every sampled token.
+
+    Attributes:
+        estimator: See `kl_divergence`, of the policy that sampled; k1 is log π_old − log π_ref, k3 the
+            low-variance one.
+        coefficient: β, ≥ 0; 0 means that no reference policy is needed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    estimator: Literal["k1", "abs", "k2", "k3"] = "k1"
+    coefficient: float = Field(default=0.0, ge=0)
+
+
 class PolicyLossBase(BaseModel):
     """What all policy losses share.
 

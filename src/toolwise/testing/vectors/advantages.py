@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from toolwise.advantages import (
+    GAE,
     AdvantageConfig,
     Credit,
     DrGRPOConfig,
@@ -22,10 +23,8 @@ from toolwise.advantages import (
     RLOOConfig,
     build_advantage,
     discounted_returns,
-    generalised_advantages,
     optimal_token_baseline,
     remax_advantages,
-    whiten,
 )
 from toolwise.core import Reward, ToolwiseError
 from toolwise.testing.vectors.comparison import Array, Check, check, difference, read_json
@@ -51,7 +50,8 @@ def _credits(inputs: Mapping[str, Any]) -> list[Credit]:
         named = {key: float(parts[key][row]) for key in parts.get("keys", ())}
         reward = Reward(float(rewards[row].sum()), named, tokens=tuple(rewards[row]))
         places = np.zeros(mask.shape[1], dtype=np.int64)
-        credits.append(Credit(str(group), reward, mask[row], places, places + row, str(row)))
+        values = np.array(inputs["values"][row]) if "values" in inputs else None
+        credits.append(Credit(str(group), reward, mask[row], places, places + row, str(row), values))
     return credits
 
 
@@ -82,10 +82,9 @@ def _compute(inputs: Mapping[str, Any], setting: str) -> dict[str, Array]:
     if name == "remax":
         advantages, returns = remax_advantages(rewards, np.array(inputs["reward_baselines"]), mask)
     elif name == "gae":
-        values = np.array(inputs["values"])
-        gamma, lam = options.get("gamma", 1.0), options.get("lam", 1.0)
-        raw, returns = generalised_advantages(rewards, values, mask, gamma, lam)
-        advantages = np.stack(whiten(list(raw), list(mask > 0)))
+        estimator = GAE(options.get("gamma", 1.0), options.get("lam", 1.0))
+        found = estimator.with_returns(_credits(inputs))
+        advantages, returns = np.stack(found[0]), np.stack(found[1])
     elif name in ("optimal_token_baseline", "tir_optimal_token_baseline"):
         log_probs, squared = np.array(inputs["old_log_probs"]), np.array(inputs["sum_pi_squared"])
         advantages, returns = optimal_token_baseline(

@@ -1,0 +1,194 @@
+"""Critic: a value for each state, learned beside the policy (PPO, Schulman et al. 2017)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from toolwise.core import ToolwiseError
+from toolwise.learning.aggregation import aggregation_factors
+from toolwise.learning.logprobs import predicting_states
+from toolwise.learning.losses import value_errors
+from toolwise.learning.packing import TokenBatch, pack, unpacked
+from toolwise.learning.token_tree import TokenTree
+from toolwise.learning.updater import LearnerConfig, ModelUpdater
+
+
+class CriticConfig(BaseModel):
+    """How the critic is trained. It takes as many passes and mini-batches as the policy.
+
+    Attributes:
+        learner: How its weights are updated, by an optimizer of its own.
+        clip: How far a value may move from the one at sampling time before its error stops falling, ≥ 0
+            (verl's ``cliprange_value``); None does not clip.
+        warmup_steps: Training steps at the beginning in which the critic alone learns and the policy stays as
+            it is, ≥ 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    learner: LearnerConfig = LearnerConfig(learning_rate=1e-5)
+    clip: float | None = Field(default=0.5, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
+
+
+def value_model(policy: nn.Module, seed: int) -> Any:
+    """A critic that begins as a copy of the policy, with one number a token instead of a vocabulary.
+
+    It is the policy's architecture for token classification with a single label, as in verl: the body's
+    weights are copied, and the head, a linear layer without dropout before it, is initialised as
+    ``transformers`` does for this architecture (weights normal with its ``initializer_range``, bias 0).
+
+    Args:
+        policy: A Hugging Face causal language model; it stays as it is.
+        seed: Decides the head's weights.
+
+    Returns:
+        A ``…ForTokenClassification`` model on the policy's device, in its precision.
+
+    Raises:
+        ToolwiseError: ``transformers`` knows no token classification for this architecture.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    config: Any = copy.deepcopy(policy.config)
+    config.num_labels = 1
+    config.classifier_dropout = 0.0
+    first = next(policy.parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = AutoModelForTokenClassification.from_config(
+                config, dtype=first.dtype, attn_implementation=config._attn_implementation
+            )
+        except ValueError as error:
+            raise ToolwiseError(
+                f"a model of type {config.model_type!r} has no head for values",
+                where="critic",
+                mend="take an advantage without a critic, such as grpo, or another model",
+            ) from error
+    model.get_decoder().load_state_dict(policy.get_decoder().state_dict())  # type: ignore[operator]
+    return model.to(first.device)
+
+
+def token_values(model: nn.Module, batch: TokenBatch) -> Tensor:
+    """Value of the state before every trained token of a batch, shape (N,), float32 or wider.
+
+    It is read at the place that predicts the token. Rollouts that share a token share the state before it,
+    and its value.
+
+    Args:
+        model: From `value_model`.
+        batch: Packed trees, on the model's device.
+    """
+    head: Any = getattr(model, "score", None) or model.get_submodule("classifier")
+    states = predicting_states(model, batch)
+    with torch.autocast(states.device.type, enabled=False):
+        wide = torch.promote_types(head.weight.dtype, torch.float32)
+        bias = None if head.bias is None else head.bias.to(wide)
+        return nn.functional.linear(states.to(wide), head.weight.to(wide), bias)[:, 0]
+
+
+def batch_value_loss(batch: TokenBatch, values: Tensor, clip: float | None) -> tuple[Tensor, Tensor]:
+    """The batch's summand of the value loss, and the number of pairs where the clipped term was larger.
+
+    Rollouts that share a token may have different returns from there on, so the sum runs over pairs.
+
+    Args:
+        batch: Packed trees with ``values`` and ``pair_return``, weights aggregated over the whole step.
+        values: Present values of the trained tokens, shape (N,).
+        clip: See `value_errors`.
+    """
+    assert batch.values is not None
+    assert batch.pair_return is not None
+    new, old = values[batch.pair_token], batch.values[batch.pair_token]
+    errors, clipped = value_errors(new, old, batch.pair_return, clip)
+    return (batch.pair_weight * errors).sum(), clipped.sum()
+
+
+def explained_variance(trees: Sequence[TokenTree]) -> dict[str, float]:
+    """How well the values at sampling time foretold the returns, over all pairs.
+
+    Returns:
+        ``explained_variance``, 1 − Var(R − V) / Var(R), at most 1 and 0 for a constant (left out where all
+        returns are equal); ``returns_mean``; ``values_mean``.
+    """
+    returns = np.concatenate([tree.pair_return for tree in trees if tree.pair_return is not None])
+    values = np.concatenate([tree.values[tree.pair_token] for tree in trees if tree.values is not None])
+    if not len(returns):
+        return {}
+    found = {"returns_mean": float(returns.mean()), "values_mean": float(values.mean())}
+    spread = float(returns.var())
+    # Below this the returns are one number, up to rounding.
+    if spread > 1e-12 * max(1.0, found["returns_mean"] ** 2):
+        found["explained_variance"] = 1.0 - float((returns - values).var()) / spread
+    return found
+
+
+class Critic(ModelUpdater):
+    """The critic and its optimizer, see `ModelUpdater`.
+
+    Args:
+        model: From `value_model`.
+        config: How it is trained.
+    """
+
+    def __init__(self, model: nn.Module, config: CriticConfig) -> None:
+        super().__init__(model, config.learner)
+        self.clip, self.warmup_steps = config.clip, config.warmup_steps
+
+    def annotate_values(self, trees: Sequence[TokenTree]) -> list[TokenTree]:
+        """The same trees with ``values`` (0 on tokens that are not trained).
+
+        Raises:
+            ToolwiseError: A tree exceeds the context.
+        """
+        self.model.eval()
+        batches = pack(trees, self.config.token_budget, context=self.context, dtype=self.dtype)
+        found = []
+        for batch in batches:
+            with torch.no_grad(), self._autocast():
+                found.append(token_values(self.model, batch.to(self.device)))
+        return [
+            replace(tree, values=values)
+            for tree, values in zip(trees, unpacked(trees, batches, found), strict=True)
+        ]
+
+    def step(self, trees: Sequence[TokenTree]) -> dict[str, float]:
+        """One optimizer step on the mean value loss over all pairs of the trees.
+
+        Args:
+            trees: With ``values`` and ``pair_return``.
+
+        Returns:
+            ``value_loss``, ``value_clip_share`` (of pairs), ``critic_grad_norm`` (before clipping),
+            ``critic_learning_rate``.
+
+        Raises:
+            ToolwiseError: The gradient is not finite (the weights are then unchanged).
+        """
+        factors = aggregation_factors(trees, "token-mean")
+        batches = pack(
+            trees, self.config.token_budget, context=self.context, factors=factors, dtype=self.dtype
+        )
+        metrics = {"value_loss": 0.0, "critic_grad_norm": 0.0, "critic_learning_rate": self._begin()}
+        clipped = pairs = 0.0
+        for packed in batches:
+            batch = packed.to(self.device)
+            with self._autocast():
+                values = token_values(self.model, batch)
+            loss, cut = batch_value_loss(batch, values, self.clip)
+            loss.backward()  # type: ignore[no-untyped-call]
+            metrics["value_loss"] += float(loss)
+            clipped, pairs = clipped + float(cut), pairs + len(batch.pair_token)
+        if batches:
+            metrics["critic_grad_norm"] = self._apply("critic's gradient")
+        self.steps += 1
+        return metrics | {"value_clip_share": clipped / max(1.0, pairs)}
