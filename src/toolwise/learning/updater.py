@@ -25,6 +25,8 @@ class LearnerConfig(BaseModel):
         betas: AdamW's decay of the first and the second moment, each in [0, 1).
         weight_decay: AdamW's decoupled decay, on matrices only, ≥ 0.
         schedule: After the warm-up: constant, or falling to 0 at `total_steps`, linearly or as a cosine.
+        idle_steps: Optimizer steps at the start with learning rate 0, in which only AdamW's moments are
+            gathered, ≥ 0; the warm-up comes after them.
         warmup_steps: Optimizer steps over which the learning rate rises linearly, ≥ 0.
         total_steps: Length of the run in optimizer steps (training steps times epochs times mini-batches);
             falling schedules need it.
@@ -41,6 +43,7 @@ class LearnerConfig(BaseModel):
     betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
+    idle_steps: int = Field(default=0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     total_steps: int | None = Field(default=None, gt=0)
     grad_clip: float | None = Field(default=1.0, gt=0)
@@ -55,11 +58,14 @@ class LearnerConfig(BaseModel):
 
     def rate(self, step: int) -> float:
         """Learning rate of step `step`, counted from 0."""
+        step -= self.idle_steps
+        if step < 0:
+            return 0.0
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         if self.schedule == "constant" or self.total_steps is None:
             return self.learning_rate
-        done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+        done = (step - self.warmup_steps) / max(1, self.total_steps - self.idle_steps - self.warmup_steps)
         left = 1.0 - min(1.0, done)
         return self.learning_rate * (
             left if self.schedule == "linear" else 0.5 - 0.5 * math.cos(math.pi * left)
