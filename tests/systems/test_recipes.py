@@ -67,14 +67,17 @@ def test_the_published_toolrl_states_what_the_program_does_beside_the_paper():
     learner = published.learner.settled(416)
     # The four updates of the first training step have the rate 0; then it is constant.
     assert [learner.rate(step) for step in (0, 3, 4, 415)] == [0.0, 0.0, 1e-6, 1e-6]
-    assert published.model_copy(
-        update={
-            "system": "toolrl",
-            "kl_in_reward": clean.kl_in_reward,
-            "loss": clean.loss,
-            "learner": clean.learner,
-        }
-    ) == clean
+    assert (
+        published.model_copy(
+            update={
+                "system": "toolrl",
+                "kl_in_reward": clean.kl_in_reward,
+                "loss": clean.loss,
+                "learner": clean.learner,
+            }
+        )
+        == clean
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,49 +11,66 @@ from toolwise.core.errors import ErrorKind
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call as the policy wrote it; ``error`` is set when it could not be read."""
+    """A call as the policy wrote it; ``error`` is set when it could not be read.
+
+    ``id`` is the one that the policy gave it, in dialects whose calls have ids.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     error: ErrorKind | None = None
     detail: str = ""
+    id: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """Plain form for JSON."""
         record: dict[str, Any] = {"name": self.name, "arguments": dict(self.arguments)}
         if self.error is not None:
             record |= {"error": str(self.error), "detail": self.detail}
-        return record
+        return record | ({"id": self.id} if self.id else {})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> ToolCall:
         """Inverse of `to_record`."""
         error = record.get("error")
         return cls(
-            record["name"], record["arguments"], ErrorKind(error) if error else None, record.get("detail", "")
+            record["name"],
+            record["arguments"],
+            ErrorKind(error) if error else None,
+            record.get("detail", ""),
+            record.get("id", ""),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call gave back: the text that the model reads, and what went wrong, if anything did."""
+    """What a call gave back: the text that the model reads, and what went wrong, if anything did.
+
+    ``id`` is that of the call.
+    """
 
     name: str
     content: str
     error: ErrorKind | None = None
     seconds: float = 0.0
+    id: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """Plain form for JSON."""
         error = str(self.error) if self.error is not None else None
-        return {"name": self.name, "content": self.content, "error": error, "seconds": self.seconds}
+        record = {"name": self.name, "content": self.content, "error": error, "seconds": self.seconds}
+        return record | ({"id": self.id} if self.id else {})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> ToolResult:
         """Inverse of `to_record`."""
         error = record.get("error")
         return cls(
-            record["name"], record["content"], ErrorKind(error) if error else None, record.get("seconds", 0.0)
+            record["name"],
+            record["content"],
+            ErrorKind(error) if error else None,
+            record.get("seconds", 0.0),
+            record.get("id", ""),
         )
 
 

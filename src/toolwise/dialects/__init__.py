@@ -4,11 +4,15 @@ from toolwise.dialects.config import (
     CustomDialectConfig,
     DialectConfig,
     HermesConfig,
+    Llama3Config,
+    MistralConfig,
     ToolRLConfig,
     build_dialect,
 )
 from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.llama3 import Llama3Dialect
+from toolwise.dialects.mistral import MistralDialect
 from toolwise.dialects.toolrl import ToolRLDialect, assistant_text
 from toolwise.dialects.toolrl_prompt import (
     toolrl_history,
@@ -24,6 +28,10 @@ __all__ = [
     "DialectConfig",
     "HermesConfig",
     "HermesDialect",
+    "Llama3Config",
+    "Llama3Dialect",
+    "MistralConfig",
+    "MistralDialect",
     "ParsedTurn",
     "ToolRLConfig",
     "ToolRLDialect",
