@@ -34,14 +34,18 @@ def tiny_model(kind: str = "qwen3", seed: int = 0, dtype: torch.dtype = torch.fl
             if parameter.ndim > 1:
                 parameter.mul_(12.0)
     model = model.to(dtype)
-    if dtype == torch.float64:
-        # transformers' RMSNorm goes through float32, which would hide errors below 1e-7.
-        for module in list(model.modules()):
-            for name, child in module.named_children():
-                if type(child).__name__.endswith("RMSNorm"):
-                    exact = torch.nn.RMSNorm(len(child.weight), eps=child.variance_epsilon, dtype=dtype)
-                    exact.weight = child.weight
-                    setattr(module, name, exact)
+    return exact_norms(model) if dtype == torch.float64 else model
+
+
+def exact_norms(model):
+    """The model without transformers' RMSNorm, which goes through float32 and would hide errors below 1e-7."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child).__name__.endswith("RMSNorm"):
+                weight = child.weight
+                exact = torch.nn.RMSNorm(len(weight), eps=child.variance_epsilon, dtype=weight.dtype)
+                exact.weight = weight
+                setattr(module, name, exact)
     return model
 
 

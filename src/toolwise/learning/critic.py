@@ -186,7 +186,7 @@ class Critic(ModelUpdater):
                 values = token_values(self.model, batch)
             loss, cut = batch_value_loss(batch, values, self.clip)
             loss.backward()  # type: ignore[no-untyped-call]
-            metrics["value_loss"] += float(loss)
+            metrics["value_loss"] += float(loss.detach())
             clipped, pairs = clipped + float(cut), pairs + len(batch.pair_token)
         if batches:
             metrics["critic_grad_norm"] = self._apply("critic's gradient")

@@ -33,17 +33,18 @@ _NO: State = "not yet"
 
 SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("GRPO", "2402.03300", "group-relative policy gradient", "runs", ("grpo",)),
+    SystemEntry("PPO", "1707.06347", "policy gradient with a critic", "runs", ("ppo",)),
     SystemEntry("OTC-GRPO", "2504.14870", "reward for few tool calls", "runs", ("otc-grpo",), "c = 4, α = 1"),
+    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "runs", ("otc-ppo",), "c = 4, α = 1"),
     SystemEntry(
         "ToolRL",
         "2504.13958",
         "reward of single tool-use turns",
         "runs",
-        ("toolrl-sft", "toolrl", "toolrl-published"),
-        "all reward variants; the published trainer's settings",
+        ("toolrl-sft", "toolrl", "toolrl-published", "toolrl-ppo"),
+        "GRPO and PPO; all reward variants",
     ),
     SystemEntry("GSM8K with a calculator", "2110.14168", "worked sums", "runs", ("gsm8k-sft", "gsm8k")),
-    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "parts", (), "reward; no critic yet"),
     SystemEntry(
         "SMART", "2502.11435", "when to use a tool", "parts", (), "overuse measure; no dialect, no data"
     ),
