@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from toolwise.cli import data_making, evaluating, looking, quickstart, running, training, worlds
+from toolwise.cli import (
+    data_making,
+    evaluating,
+    looking,
+    merging,
+    quickstart,
+    remembering,
+    running,
+    training,
+    worlds,
+)
 from toolwise.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -27,6 +37,8 @@ app.command("quickstart", short_help="Train and compare two policies, in minutes
 app.add_typer(train, name="train")
 app.command("evaluate", short_help="Measure a model on tasks.")(evaluating.evaluate)
 app.command("rollout", short_help="Try a model on tasks and read its turns.")(running.rollout)
+app.command("memory", short_help="How much memory training takes.")(remembering.memory)
+app.command("merge", short_help="Add a trained adapter to its model's weights.")(merging.merge)
 app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)
 app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)

@@ -81,7 +81,7 @@ class Given:
         data = "demonstrations" if recipe.stage == "sft" else "tasks"
         values: dict[str, Any] = {}
         if self.model is not None:
-            values["model"] = {"source": self.model}
+            values |= {"model.source": self.model, "model.init": None}
         if self.tasks is not None:
             values[f"{data}.path"] = str(self.tasks)
         if self.format is not None:

@@ -18,7 +18,7 @@ from toolwise.advantages import (
 )
 from toolwise.data import TaskFormat
 from toolwise.dialects import DialectConfig, HermesConfig
-from toolwise.learning import CriticConfig, LearnerConfig, SinkName, SupervisedLossConfig
+from toolwise.learning import CriticConfig, LearnerConfig, LoraSettings, SinkName, SupervisedLossConfig
 from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
@@ -62,15 +62,19 @@ class ModelConfig(_Config):
         source: A folder with a Hugging Face causal language model, a run folder (its newest checkpoint is
             taken), or the id of a model on the hub.
         init: A tiny model from scratch instead.
+        lora: Train a small adapter beside the frozen weights of `source`; None trains all weights.
     """
 
     source: str | None = Field(default=None, min_length=1)
     init: FreshModel | None = None
+    lora: LoraSettings | None = None
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
         if self.source is not None and self.init is not None:
             raise ValueError("give either 'source' or 'init', not both")
+        if self.lora is not None and self.init is not None:
+            raise ValueError("a model from scratch has nothing to adapt: 'lora' needs a 'source'")
         return self
 
 
@@ -242,7 +246,7 @@ class RLRecipe(_Recipe):
         advantage: From rewards to the pull on each token.
         critic: For ``advantage.type: gae``, which needs one; no other packaged advantage has use for it.
         loss: Policy loss; a KL coefficient above 0, here or in `kl_in_reward`, keeps a frozen copy of the
-            first policy as reference.
+            first policy as reference; with an adapter, the policy without it is the reference.
         training: Length and rhythm.
     """
 
@@ -270,6 +274,8 @@ class RLRecipe(_Recipe):
             raise ValueError(
                 f"critic.warmup_steps is {critic.warmup_steps}: none of {self.training.steps} steps is left"
             )
+        if critic is not None and self.model.lora is not None:
+            raise ValueError("a critic beside an adapter is not there yet: --set model.lora=null, or grpo")
         if self.kl_in_reward.coefficient and not _sees_penalties(self.advantage):
             raise ValueError(
                 f"advantage.type {self.advantage.type!r} looks at parts or marked tokens and does not see "
