@@ -34,8 +34,8 @@ def memory(
             table.add_column(f"{method} {stage}", justify="right")
             parts = counting.memory(
                 size,
-                method,  # type: ignore[arg-type]
-                stage,  # type: ignore[arg-type]
+                method,
+                stage,
                 rank=rank,
                 token_budget=token_budget,
                 length=length,

@@ -105,7 +105,7 @@ def add_adapter(model: Any, settings: LoraSettings, *, base: str, seed: int) -> 
     targets = "all-linear" if settings.targets is None else list(settings.targets)
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",
