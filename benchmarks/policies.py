@@ -1,8 +1,8 @@
 """GRPO, PPO, OTC-GRPO and OTC-PPO on the almanac, from one policy a seed: accuracy, calls, productivity.
 
 ``python -m benchmarks.policies --seeds 0 1 2 [--out DIR]``. Runs in DIR go on where they stopped. ``--only``
-trains some of the policies; ``--split validation`` asks the validation questions, for tuning; ``--small`` takes a
-few steps, to see that it works.
+trains some of the policies; ``--split validation`` asks the validation questions, for tuning; ``--small``
+takes a few steps, to see that it works.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def compared(mine: Sequence[Outcome], other: Sequence[Outcome]) -> dict[str, Any
     """What a policy saves and loses against another one on the same questions.
 
     Returns:
-        ``fewer_calls_within``, the share of the other's calls on questions within knowledge that are not made,
-        with a paired 95% ``interval`` (None where the other makes none), and ``accuracy_lost``.
+        ``fewer_calls_within``, the share of the other's calls on questions within knowledge that are not
+        made, with a paired 95% ``interval`` (None where the other makes none), and ``accuracy_lost``.
     """
     by_id = {outcome.task_id: outcome for outcome in other}
     within = [(o.calls, by_id[o.task_id].calls) for o in mine if o.needs_tool is False]

@@ -38,7 +38,7 @@ def tiny_model(kind: str = "qwen3", seed: int = 0, dtype: torch.dtype = torch.fl
 
 
 def exact_norms(model):
-    """The model without transformers' RMSNorm, which goes through float32 and would hide errors below 1e-7."""
+    """The model without transformers' RMSNorm, whose way through float32 would hide errors below 1e-7."""
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child).__name__.endswith("RMSNorm"):

@@ -1,4 +1,7 @@
-"""A tiny policy trained on a toy task; also a script, to be killed: ``loop_helpers.py FOLDER STEP``."""
+"""A tiny policy trained on a toy task; also a script, to be killed: ``loop_helpers.py FOLDER STEP``.
+
+With a third word ``critic`` it is the run with a critic.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,20 @@ import numpy as np
 import torch
 from learning_helpers import VOCABULARY, tiny_model
 
-from toolwise.advantages import GRPOConfig, build_advantage
+from toolwise.advantages import GAEConfig, GRPOConfig, build_advantage
 from toolwise.core import Reward, RolloutEnd, RolloutTree, StopReason, Task, Turn, seed_for
-from toolwise.learning import Learner, LearnerConfig, RunFolder, TokenTree, train_policy, train_supervised
-from toolwise.learning.losses import KLConfig, PPOLossConfig
+from toolwise.learning import (
+    Critic,
+    CriticConfig,
+    Learner,
+    LearnerConfig,
+    RunFolder,
+    TokenTree,
+    train_policy,
+    train_supervised,
+    value_model,
+)
+from toolwise.learning.losses import KLConfig, KLInRewardConfig, PPOLossConfig
 
 STEPS = 7
 
@@ -106,6 +119,36 @@ def learn(folder: Path, *, steps: int = STEPS, stop=None, reward: CountingReward
     return model
 
 
+def learn_with_critic(folder: Path, *, steps: int = STEPS, stop=None, reward=None, warmup_steps: int = 1):
+    """PPO with a critic and the KL penalty in the reward; the policy and the critic's model."""
+    model = policy()
+    learner = Learner(model, LearnerConfig(learning_rate=3e-3))
+    settings = CriticConfig(learner=LearnerConfig(learning_rate=1e-2), clip=0.3, warmup_steps=warmup_steps)
+    critic = Critic(value_model(model, seed=3), settings)
+
+    def collect(step: int) -> list[RolloutTree]:
+        if stop is not None:
+            stop(step)
+        return sample_trees(model, step)
+
+    train_policy(
+        learner,
+        collect,
+        CountingReward() if reward is None else reward,
+        build_advantage(GAEConfig(decay=0.9)),
+        run=RunFolder(folder),
+        steps=steps,
+        seed=5,
+        reference=policy(),
+        kl_in_reward=KLInRewardConfig(coefficient=0.05),
+        critic=critic,
+        mini_batches=2,
+        epochs=2,
+        checkpoint_every=3,
+    )
+    return model, critic.model
+
+
 def demonstrations() -> list[TokenTree]:
     rng = np.random.default_rng(3)
     task = Task("d", ({"role": "user", "content": "?"},))
@@ -131,4 +174,5 @@ def imitate(folder: Path, *, steps: int, progress=None):
 
 
 if __name__ == "__main__":
-    learn(Path(sys.argv[1]), reward=CountingReward(hang=int(sys.argv[2])))
+    run = learn_with_critic if "critic" in sys.argv else learn
+    run(Path(sys.argv[1]), reward=CountingReward(hang=int(sys.argv[2])))

@@ -53,6 +53,7 @@ ILLNESSES = [
         Severity.SERIOUS,
         "60% on average over steps 31–40",
     ),
+    (lambda t: {"explained_variance": 0.2 - t}, "The critic explains nothing", Severity.WARNING, "-0.6"),
     (lambda t: {"clipped_share": 0.3}, "Many rollouts are cut short", Severity.WARNING, "30%"),
     (lambda t: {"zero_variance_share": 0.9}, "equal rewards", Severity.SERIOUS, "90%"),
     (

@@ -85,7 +85,7 @@ def test_the_published_toolrl_states_what_the_program_does_beside_the_paper():
     [
         ("learner.learning_rte=1", ["'learner.learning_rte' is not known", "'learner.learning_rate'"]),
         ("learning_rate=1", ["'learning_rate' is not known", "'learner.learning_rate'"]),
-        ("foo=1", ["'foo' is not known", "known are: advantage, dialect"]),
+        ("foo=1", ["'foo' is not known", "known are: advantage, critic, dialect"]),
         ("reward.correctness.type=f1", ["'reward.correctness' is not known", "after, format_weight, type"]),
         ("learner.learning_rate=-1", ["'learner.learning_rate' is -1", "greater than 0"]),
         ("learner.learning_rate=fast", ["'learner.learning_rate' is 'fast'", "a valid number"]),
@@ -101,6 +101,10 @@ def test_the_published_toolrl_states_what_the_program_does_beside_the_paper():
         ),
         ("model={source: a, init: {}}", ["'model'", "either 'source' or 'init'"]),
         ("model.init.heads=5", ["'model.init'", "no multiple"]),
+        ("advantage.type=gae", ["advantage.type 'gae' needs a critic", "--set critic={}"]),
+        ("critic={}", ["advantage.type 'grpo' has no use for a critic", "--set critic=null"]),
+        ("critic.learner.learning_rate=0", ["'critic.learner.learning_rate' is 0", "greater than 0"]),
+        ("critic.clips=1", ["'critic.clips' is not known", "'critic.clip'"]),
         ("stage=ppo", ["'stage' is 'ppo'", "it takes: 'rl'"]),
         ("nonsense", ["'nonsense'", "--set a.b=c"]),
         ("a=[1", ["no YAML", "quotes"]),
@@ -124,6 +128,79 @@ def test_what_is_wrong_is_named(override, parts):
     for part in parts:
         assert part in found, found
     assert "recipe 'grpo'" in found or "--set" in found
+
+
+@pytest.mark.parametrize(
+    "overrides, parts",
+    [
+        (
+            ["advantage={type: gdpo, parts: {correct: 1}}", "kl_in_reward.coefficient=0.1"],
+            ["'gdpo'", "does not see kl_in_reward", "loss.kl"],
+        ),
+        (
+            ["advantage={type: terms, terms: [{spread: mask}]}", "kl_in_reward.coefficient=0.1"],
+            ["'terms'", "does not see kl_in_reward"],
+        ),
+        (
+            ["advantage.type=gae", "critic.warmup_steps=100"],
+            ["critic.warmup_steps is 100", "none of 100 steps"],
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named(overrides, parts):
+    found = message(*overrides)
+    for part in parts:
+        assert part in found, found
+
+
+def test_a_critic_of_its_own_comes_with_an_override():
+    recipe = load_recipe("grpo", ["advantage.type=gae", "critic={}", "kl_in_reward.coefficient=0.1"])
+    assert isinstance(recipe, RLRecipe)
+    assert recipe.critic is not None
+    settled = recipe.critic.settled(40)
+    assert (settled.learner.learning_rate, settled.learner.total_steps, settled.clip) == (1e-5, 40, 0.5)
+    assert recipe.advantage.model_dump() == {
+        "type": "gae",
+        "discount": 1.0,
+        "decay": 1.0,
+        "whitening": True,
+    }
+    assert load_recipe("ppo", ["critic=null", "advantage.type=grpo"]).critic is None
+
+
+def test_otc_ppo_has_the_published_constants():
+    recipe = load_recipe("otc-ppo")
+    assert isinstance(recipe, RLRecipe)
+    assert isinstance(recipe.reward, OTCConfig)
+    assert (recipe.reward.smoothing, recipe.reward.alpha, recipe.reward.form) == (4.0, 1.0, "ppo")
+    assert recipe.rollout.limits.max_turns == recipe.reward.smoothing + 1
+    assert (recipe.rollout.tasks_per_step, recipe.rollout.group_size) == (512, 1)
+    assert (recipe.training.steps, recipe.training.mini_batches) == (1005, 2)
+    assert (recipe.advantage.type, recipe.advantage.discount, recipe.advantage.decay) == ("gae", 1.0, 1.0)
+    assert (recipe.kl_in_reward.estimator, recipe.kl_in_reward.coefficient) == ("k1", 0.001)
+    assert (recipe.loss.kl.coefficient, recipe.loss.entropy_coefficient) == (0, 0.001)
+    assert recipe.learner.settled(2010).warmup_steps == 573
+    assert recipe.critic is not None
+    assert recipe.critic.settled(2010).learner.warmup_steps == 30
+    assert (recipe.learner.learning_rate, recipe.critic.learner.learning_rate) == (1e-6, 1e-5)
+
+
+def test_toolrl_ppo_has_the_settings_of_its_program():
+    recipe, grpo = load_recipe("toolrl-ppo"), load_recipe("toolrl")
+    assert isinstance(recipe, RLRecipe)
+    assert isinstance(grpo, RLRecipe)
+    assert (recipe.reward, recipe.learner, recipe.training) == (grpo.reward, grpo.learner, grpo.training)
+    assert (recipe.rollout.tasks_per_step, recipe.rollout.group_size) == (512, 1)
+    assert (recipe.rollout.limits.max_turns, recipe.rollout.limits.max_turn_tokens) == (1, 512)
+    assert (recipe.loss.clip_low, recipe.loss.clip_high, recipe.loss.dual_clip) == (0.2, 0.2, None)
+    assert (recipe.kl_in_reward.estimator, recipe.kl_in_reward.coefficient) == ("k1", 0.001)
+    assert (recipe.loss.kl.coefficient, recipe.loss.entropy_coefficient) == (0, 0.001)
+    assert (recipe.advantage.discount, recipe.advantage.decay, recipe.advantage.whitening) == (1, 1, True)
+    assert recipe.critic is not None
+    assert (recipe.critic.clip, recipe.critic.warmup_steps) == (0.5, 0)
+    critic = recipe.critic.settled(416).learner
+    assert (critic.learning_rate, critic.betas, critic.weight_decay) == (1e-5, (0.9, 0.999), 0.01)
+    assert (critic.schedule, critic.grad_clip) == ("constant", 1.0)
 
 
 def test_all_wrong_keys_are_said_at_once():
