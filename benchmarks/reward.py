@@ -11,12 +11,14 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from statistics import fmean
 
 from benchmarks.report import finish, table
 from toolwise.core import Rollout, StopReason, Task, Turn
 from toolwise.rewards import ToolRLReward, ToolRLSettings
 
 GOALS = {"rollouts_per_second": 20_000.0}
+KINDS = ("equal", "near", "broken", "mixed")
 TASKS, GROUP, THOUGHT_WORDS = 64, 4, 60
 VARIANTS = {"published": ToolRLSettings(), "paper": ToolRLSettings(matching="paper")}
 
@@ -77,16 +79,21 @@ def main() -> None:
         "--seconds", type=float, default=2.0, help="processor time of each figure (default 2)"
     )
     given = parser.parse_args()
+    material = {kind: groups(kind, 0) for kind in KINDS}
     rows = []
     for name, settings in VARIANTS.items():
         reward = ToolRLReward(settings)
-        rates = {
-            kind: rate(reward, groups(kind, 0), given.seconds)
-            for kind in ("equal", "near", "broken", "mixed")
-        }
-        rows.append((name, rates))
-    table("rollouts a second, by matching", list(rows[0][1]), rows)
-    figures = {"rollouts_per_second": rows[0][1]["mixed"], "by_matching": dict(rows)}
+        rows.append((name, {kind: rate(reward, made, given.seconds) for kind, made in material.items()}))
+    means = {
+        kind: fmean(found.total for task, rollouts in made for found in ToolRLReward()(task, rollouts))
+        for kind, made in material.items()
+    }
+    table("rollouts a second, by matching", KINDS, [*rows, ("mean reward", means)])
+    figures = {
+        "rollouts_per_second": rows[0][1]["mixed"],
+        "by_matching": dict(rows),
+        "mean_reward": means,
+    }
     finish("reward", figures, GOALS)
 
 
