@@ -1,6 +1,10 @@
 """What all tests share."""
 
+import json
 import signal
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -25,3 +29,42 @@ def shared_dir():
     if not folder.is_dir():
         pytest.skip("the public data sets are not beside the checkout")
     return folder
+
+
+class Frontier:
+    """A running test double of a frontier model (see `frontier_double`)."""
+
+    def __init__(self, process, port):
+        self.process, self.url = process, f"http://127.0.0.1:{port}/v1"
+
+    def log(self):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.url.removesuffix("/v1") + "/requests") as answer:
+            return json.load(answer)
+
+    @property
+    def requests(self):
+        return self.log()["requests"]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def frontier(tmp_path):
+    """Starts test doubles of a frontier model, each a process on loopback: ``frontier(**script)``."""
+    running = []
+
+    def start(**script) -> Frontier:
+        path = tmp_path / f"frontier-{len(running)}.json"
+        path.write_text(json.dumps(script))
+        program = Path(__file__).with_name("frontier_double.py")
+        process = subprocess.Popen([sys.executable, program, path], stdout=subprocess.PIPE, text=True)
+        running.append(Frontier(process, int(process.stdout.readline())))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.policies import compared, measured, read_outcomes
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def policies(monkeypatch):
+    """The benchmark as a module; benchmarks are no part of the package."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module("benchmarks.policies")
 
 
 def write(run: Path, policy: str, rows) -> None:
@@ -32,23 +39,23 @@ def write(run: Path, policy: str, rows) -> None:
     (folder / "eval.jsonl").write_text("".join(lines))
 
 
-def test_what_is_measured_and_compared(tmp_path):
+def test_what_is_measured_and_compared(tmp_path, policies):
     write(tmp_path, "ppo", [(False, True, 1), (False, True, 2), (False, False, 2), (True, True, 1)])
     write(tmp_path, "otc-ppo", [(False, True, 0), (False, True, 1), (False, False, 0), (True, False, 2)])
-    ppo, otc = read_outcomes(tmp_path, "ppo"), read_outcomes(tmp_path, "otc-ppo")
-    figures = measured(ppo)
+    ppo, otc = policies.read_outcomes(tmp_path, "ppo"), policies.read_outcomes(tmp_path, "otc-ppo")
+    figures = policies.measured(ppo)
     assert (figures["EM"], figures["TC"], figures["TP"]) == (0.75, 1.5, 0.5)
     assert figures["calls_within"] == pytest.approx(5 / 3)
     assert figures["calls_beyond"] == 1
     low, high = figures["intervals"]["TC"]
     assert low < 1.5 < high
-    found = compared(otc, ppo)
+    found = policies.compared(otc, ppo)
     assert found["fewer_calls_within"] == pytest.approx(0.8)
     assert found["accuracy_lost"] == pytest.approx(0.25)
     low, high = found["interval"]
     assert low <= 0.8 <= high
-    assert compared(ppo, otc)["fewer_calls_within"] == pytest.approx(-4)
-    assert compared(otc[-1:], ppo[-1:])["fewer_calls_within"] is None
+    assert policies.compared(ppo, otc)["fewer_calls_within"] == pytest.approx(-4)
+    assert policies.compared(otc[-1:], ppo[-1:])["fewer_calls_within"] is None
 
 
 def test_a_small_run_trains_from_one_cold_start_and_ends_with_a_line_of_json(tmp_path):

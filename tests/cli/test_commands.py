@@ -20,12 +20,17 @@ COMMANDS = [
     ("train", "sft"),
     ("train", "rl"),
     ("evaluate",),
+    ("probe",),
+    ("benchmark",),
     ("rollout",),
+    ("serve",),
     ("show", "mask"),
+    ("show", "decisions"),
     ("report",),
     ("doctor",),
     ("systems",),
     ("world", "build"),
+    ("data", "smart-er"),
 ]
 
 

@@ -54,7 +54,7 @@ def test_the_record_has_exactly_the_agreed_keys():
     assert set(record) == {
         "policy", "seed", "accuracy", "accuracy_within", "accuracy_beyond", "calls_within", "calls_beyond",
         "overuse", "underuse", "boundary_agreement", "tool_productivity",
-        "questions", "intervals", "by_level", "by_kind",
+        "questions", "intervals", "crossing", "by_level", "by_kind",
     }  # fmt: skip
     assert (record["policy"], record["seed"]) == ("otc", 3)
     assert set(record["intervals"]) == set(MEASURES)

@@ -8,11 +8,12 @@ from rich.console import Console
 from toolwise.core import ErrorKind, Rollout, StopReason, Task, ToolCall, ToolResult, ToolwiseError, Turn
 from toolwise.evaluation import (
     Outcome,
+    Thresholds,
     errors_of,
+    knowledge_table,
     label_knowledge,
     mark_boundary,
     outcome_of,
-    probe,
     results_table,
     summarise,
 )
@@ -83,30 +84,85 @@ def test_probe_labels_by_share_and_a_call_is_no_knowledge():
         sample("b", True, calls=1),
         sample("b", False),
     ]
-    found = label_knowledge(drawn, threshold=0.5)
-    assert (found["a"].share, found["a"].known) == (0.5, True)
-    assert (found["b"].correct, found["b"].samples, found["b"].known) == (1, 3, False)
-    with pytest.raises(ToolwiseError, match="threshold"):
-        label_knowledge(drawn, threshold=0)
+    found = label_knowledge(drawn, Thresholds(0.5, 0.4))
+    assert (found["a"].share, found["a"].label) == (0.5, "known")
+    assert (found["b"].correct, found["b"].samples, found["b"].label) == (1, 3, "unknown")
+    assert [found[name].label for name in found] == ["known", "unknown"]
+    assert {name: one.label for name, one in label_knowledge(drawn).items()} == {
+        "a": "uncertain",
+        "b": "uncertain",
+    }
 
 
-async def test_probe_asks_k_times_without_tools_and_marks_the_tasks():
-    tasks = [Task.from_record({"id": name, "prompt": "?", "tools": ["search"]}) for name in ("known", "new")]
-    asked = []
+def test_thresholds_of_knowledge():
+    labels = [Thresholds().label(share / 8) for share in range(9)]
+    assert labels == ["unknown"] * 3 + ["uncertain"] * 3 + ["known"] * 3
+    assert [Thresholds(0.5, 0.5).label(share / 4) for share in range(5)] == ["unknown"] * 2 + ["known"] * 3
+    for wrong in ((0, 0), (1.1, 0), (0.5, 0.6), (0.5, -0.1)):
+        with pytest.raises(ToolwiseError, match=r"known_from|unknown_up_to"):
+            Thresholds(*wrong)
 
-    async def answer(task, number):
-        asked.append((task.id, number, task.tools))
-        return sample(task.id, task.id == "known")
 
-    found = await probe(tasks, answer, samples=3)
-    assert sorted(asked) == [(name, number, ()) for name in ("known", "new") for number in range(3)]
-    marked = mark_boundary(tasks, found)
-    assert [task.info["needs_tool"] for task in marked] == [False, True]
-    assert [task.info["known_share"] for task in marked] == [1.0, 0.0]
-    assert marked[0].tools == ("search",)
-    assert mark_boundary(tasks, {}) == tasks
-    with pytest.raises(ToolwiseError, match="samples"):
-        await probe(tasks, answer, samples=0)
+def test_marks_of_a_probe():
+    tasks = [
+        Task.from_record(
+            {"id": name, "prompt": "?", "tools": ["search"], "info": {"needs_tool": True, "domain": "d"}}
+        )
+        for name in ("known", "uncertain", "unknown", "unasked")
+    ]
+    drawn = [
+        sample(name, right)
+        for name, hits in (("known", 4), ("uncertain", 2), ("unknown", 0))
+        for right in [True] * hits + [False] * (4 - hits)
+    ]
+    marked = mark_boundary(tasks, label_knowledge(drawn))
+    assert [task.info for task in marked] == [
+        {"domain": "d", "needs_tool": False, "known_share": 1.0, "knowledge": "known"},
+        {"domain": "d", "known_share": 0.5, "knowledge": "uncertain"},
+        {"domain": "d", "needs_tool": True, "known_share": 0.0, "knowledge": "unknown"},
+        {"needs_tool": True, "domain": "d"},
+    ]
+    assert all(task.tools == ("search",) for task in marked)
+
+
+def test_the_crossing_counts_every_question_once():
+    def outcome(needed, calls, correct):
+        return Outcome("q", "", "", "", needed, correct, calls)
+
+    outcomes = [
+        outcome(False, 2, True),
+        outcome(False, 0, True),
+        outcome(False, 0, False),
+        outcome(True, 1, False),
+        outcome(None, 0, True),
+    ]
+    summary = summarise(outcomes)
+    assert summary.crossing == {
+        "within": {
+            "called": {"questions": 1, "correct": 1},
+            "not_called": {"questions": 2, "correct": 1},
+        },
+        "beyond": {
+            "called": {"questions": 1, "correct": 0},
+            "not_called": {"questions": 0, "correct": 0},
+        },
+        "unlabelled": {
+            "called": {"questions": 0, "correct": 0},
+            "not_called": {"questions": 1, "correct": 1},
+        },
+    }
+    assert summary.overuse == pytest.approx(1 / 3)
+    assert summary.to_record("p", 0)["crossing"] == summary.crossing
+
+
+def test_the_table_of_a_probe_counts_labels():
+    found = list(label_knowledge([sample("a", True), sample("b", False), sample("c", False)]).values())
+    output = io.StringIO()
+    Console(file=output, width=80).print(knowledge_table("[red]x", found, Thresholds()))
+    lines = {line.split()[0]: line.split() for line in output.getvalue().splitlines() if line.split()}
+    assert lines["known"][1:5] == ["from", "75%", "1", "33.3"]
+    assert lines["unknown"][1:6] == ["up", "to", "25%", "2", "66.7"]
+    assert "[red]x" in output.getvalue()
 
 
 def test_the_table_of_three_policies_fits_80_columns_and_shows_figures_and_gaps():

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from toolwise.core import ToolwiseError
-from toolwise.rewards import OTCConfig, ToolRLConfig
+from toolwise.rewards import OTCConfig, SearchR1Config, ToolRLConfig
 from toolwise.systems import RLRecipe, SFTRecipe, load_recipe, packaged_recipes, recipe_of_run
 from toolwise.systems.table import SYSTEMS
 
@@ -80,6 +80,36 @@ def test_the_published_toolrl_states_what_the_program_does_beside_the_paper():
     )
 
 
+def test_search_r1_has_the_published_settings():
+    recipe = load_recipe("search-r1")
+    assert isinstance(recipe, RLRecipe)
+    limits = recipe.rollout.limits
+    # Four turns and the forced one, whose search is not run.
+    assert (limits.max_turns, limits.max_turn_tokens, limits.max_context) == (5, 500, 4096)
+    assert recipe.dialect.max_observation_tokens == 500
+    assert recipe.tools[0].top_k == 3
+    assert recipe.reward == SearchR1Config(mode="mended", structure=0, final=0, retrieval=0)
+    assert recipe.rollout.group_by is None
+    assert (recipe.rollout.tasks_per_step, recipe.rollout.group_size) == (512, 5)
+    assert (recipe.rollout.temperature, recipe.rollout.top_p) == (1.0, 0.95)
+    assert recipe.training.mini_batches == 512 * 5 // 256
+    assert recipe.training.steps == 1005
+    learner = recipe.learner.settled(10050)
+    assert (learner.learning_rate, learner.warmup_steps) == (1e-6, round(0.285 * 10050))
+    assert (recipe.loss.kl.estimator, recipe.loss.kl.coefficient) == ("k3", 0.001)
+    assert (recipe.loss.clip_low, recipe.loss.clip_high, recipe.loss.entropy_coefficient) == (0.2, 0.2, 0.001)
+    published = load_recipe("search-r1", ["reward.mode=published", "rollout.group_by=index"])
+    assert (published.reward.mode, published.rollout.group_by) == ("published", "index")
+
+
+def test_otc_on_search_is_search_r1_with_another_prompt_and_reward():
+    ours, base = load_recipe("otc-grpo-search"), load_recipe("search-r1")
+    assert ours.dialect.variant == "otc"
+    assert ours.reward == load_recipe("otc-grpo").reward
+    for part in ("tools", "advantage", "loss", "rollout", "learner", "training"):
+        assert getattr(ours, part) == getattr(base, part)
+
+
 @pytest.mark.parametrize(
     "override, parts",
     [
@@ -93,7 +123,7 @@ def test_the_published_toolrl_states_what_the_program_does_beside_the_paper():
         ("rollout.limits.max_turns=0", ["'rollout.limits.max_turns' is 0", "greater than or equal to 1"]),
         ("reward.type=otc2", ["'reward.type' is 'otc2'", "'exact_match'", "'otc'"]),
         ("tools=[{type: serch}]", ["'tools.0.type' is 'serch'", "'search'"]),
-        ("tools.0.type=search", ["'tools.0.corpus' is missing"]),
+        ("tools.0.type=http_search", ["'tools.0.url' is missing"]),
         ("loss.aggregation=mean", ["'loss.aggregation' is 'mean'", "'token-mean'"]),
         (
             "reward={type: otc, correctness: {type: f1, format_weight: -1}}",

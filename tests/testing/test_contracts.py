@@ -8,13 +8,14 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 import toolwise.testing
 from toolwise.core import Reward
-from toolwise.dialects import HermesDialect, ToolRLDialect
+from toolwise.dialects import HermesDialect, SearchR1Dialect, ToolRLDialect
 from toolwise.rewards import (
     ExactMatchConfig,
     F1Config,
     MashConfig,
     NumericConfig,
     OTCConfig,
+    SearchR1Config,
     build_reward,
 )
 from toolwise.sampling import EmbeddedSampler, FinishReason
@@ -47,7 +48,15 @@ def test_what_is_exported_is_there():
 
 @pytest.mark.parametrize(
     "config",
-    [ExactMatchConfig(), F1Config(), NumericConfig(), OTCConfig(), OTCConfig(form="ppo"), MashConfig()],
+    [
+        ExactMatchConfig(),
+        F1Config(),
+        NumericConfig(),
+        OTCConfig(),
+        OTCConfig(form="ppo"),
+        MashConfig(),
+        SearchR1Config(structure=0.2, final=0.1),
+    ],
     ids=lambda config: config.type,
 )
 def test_rewards_of_the_package_keep_their_contract(config):
@@ -154,6 +163,9 @@ def test_breaches_of_a_tool():
 def test_dialects_of_the_package_keep_their_contract(tokenizer):
     check_dialect(HermesDialect(tokenizer))
     check_dialect(ToolRLDialect(tokenizer), tools=())
+    search = search_tool(SearchIndex.from_texts(["Ada lives in Arden."])).spec()
+    call = {"name": "search", "arguments": {"query": "6 * 7"}}
+    check_dialect(SearchR1Dialect(tokenizer), tools=(search,), call=call)
 
 
 def changed(dialect, **methods):

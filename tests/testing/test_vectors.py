@@ -13,6 +13,7 @@ AT_LEAST = {
     "matchtir_dual_advantage.json": 3,
     "otc_vectors.jsonl": 150,
     "searchr1_vectors.jsonl": 90,
+    "smart_parser_vectors.jsonl": 20,
     "toolrl_vectors.jsonl": 6000,
     "verl_advantages.json": 34,
     "verl_aux_losses.json": 20,

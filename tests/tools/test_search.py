@@ -5,7 +5,8 @@ import json
 import pytest
 
 from toolwise.core import Task, ToolCall, ToolwiseError
-from toolwise.tools import SearchIndex, Session, Toolbox, search_tool
+from toolwise.tools import Passage, SearchConfig, SearchIndex, Session, Toolbox, search_tool
+from toolwise.tools.passages import read_passages
 
 TEXTS = [
     "Ada lives in Arden.",
@@ -59,6 +60,36 @@ async def test_the_tool_writes_numbered_lines(index):
     assert result.content == "1. A long passage about nothing."
     result = await toolbox.run(ToolCall("search", {"query": "zebra"}), session)
     assert (result.content, result.error) == ("No passage was found.", None)
+
+
+async def test_the_layout_of_search_r1_keeps_the_lines_of_a_passage():
+    index = SearchIndex.from_texts(["Ada lives\nin Arden.", "Ada is old."], ["Ada", ""])
+    result = await search_tool(index, layout="search_r1").call(None, query="ada")
+    assert result.content == "Doc 1(Title: Ada) Ada lives\nin Arden.\nDoc 2(Title: ) Ada is old."
+
+
+def test_scores_come_with_the_passages(index):
+    ranked = index.ranked("river of arden", 3)
+    assert [passage for passage, _ in ranked] == index.search("river of arden", 3)
+    scores = [score for _, score in ranked]
+    assert scores == sorted(scores, reverse=True)
+    assert min(scores) > 0
+
+
+def test_published_corpora_have_title_and_text_in_one_field(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(
+        '{"id": "7", "contents": "\\"Arden\\"\\nA town.\\nIt is old."}\n{"id": "8", "contents": "x"}\n'
+    )
+    town, other = read_passages(path)
+    assert (town.id, town.title, town.text) == ("7", '"Arden"', "A town.\nIt is old.")
+    assert Passage.from_contents("7", town.contents) == town
+    assert (other.title, other.text) == ("x", "")
+
+
+def test_a_search_without_a_corpus_says_how_to_give_one():
+    with pytest.raises(ToolwiseError, match=r"no corpus is given\n→ add --corpus FILE"):
+        SearchConfig().build()
 
 
 def test_saved_indices_answer_alike(index, tmp_path, capfd):

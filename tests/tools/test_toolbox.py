@@ -179,7 +179,9 @@ def test_configuration(tmp_path):
     [
         ({"type": "abacus"}, "type"),
         ({"type": "calculator", "digits": 3}, "digits"),
-        ({"type": "search"}, "corpus"),
+        ({"type": "dense_search", "corpus": "x"}, "encoder"),
+        ({"type": "http_search", "url": "file:///etc/passwd"}, "url"),
+        ({"type": "http_search", "url": "http://"}, "url"),
         ({"type": "search", "corpus": "x", "top_k": 0}, "top_k"),
         ({"type": "function", "target": "no colon"}, "target"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,9 @@ from toolwise.cli import options
 
 def evaluate(
     model: options.Model = None,
+    endpoint: options.Endpoint = None,
+    endpoint_model: options.EndpointModel = None,
+    api_key_env: options.ApiKeyEnv = None,
     tasks: options.Tasks = None,
     format: options.TaskFormat = None,
     config: options.Config = None,
@@ -30,7 +32,8 @@ def evaluate(
 ) -> None:
     """Measure a model on tasks: accuracy, tool calls, overuse and underuse, with 95% intervals.
 
-    Overuse, underuse and the like need tasks whose info says needs_tool: true or false.
+    Overuse, underuse and the like need tasks whose info says needs_tool: true or false. For a model and
+    tasks of your own, toolwise probe finds that out and writes it.
 
     Example: toolwise evaluate --model runs/otc-grpo --tasks test.jsonl --out runs/otc-grpo
     """
@@ -41,8 +44,11 @@ def evaluate(
     from toolwise.evaluation import results_table
     from toolwise.systems import evaluate_model
 
-    recipe = options.model_recipe(config, options.Given(model, tasks, format, corpus, limit, seed, set_))
-    name = policy or re.sub(r"[^\w.-]+", "-", Path(model or recipe.system).name)
+    given = options.Given(
+        model, tasks, format, corpus, limit, seed, set_, endpoint, endpoint_model, api_key_env
+    )
+    recipe = options.model_recipe(config, given)
+    name = options.policy_name(recipe, given, policy)
     console = Console()
     with progress(console, "evaluate") as report:
         found = evaluate_model(

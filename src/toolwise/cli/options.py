@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +14,10 @@ from toolwise.core import ToolwiseError
 if TYPE_CHECKING:
     from toolwise.systems import RLRecipe, SFTRecipe
 
-Format = Literal["own", "gsm8k", "rlla"]
+Format = Literal["own", "gsm8k", "rlla", "search_r1", "qa"]
+
+_OVER_CORPUS = ("search", "dense_search")
+"""Types of tools that search a corpus."""
 
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A .yaml file, or the name of a packaged recipe.")
@@ -33,6 +37,24 @@ Model = Annotated[
         metavar="DIR_OR_HUB_ID", help="Model folder, run folder (its newest checkpoint), or hub id."
     ),
 ]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Instead of --model: a model behind an OpenAI-compatible server, for instance "
+        "http://127.0.0.1:8000/v1. Cache, budget and rate: --set model.endpoint.cache=FILE …",
+    ),
+]
+EndpointModel = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the model, as the server of --endpoint knows it.")
+]
+ApiKeyEnv = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Environment variable that holds the key of --endpoint; the key itself is written nowhere.",
+    ),
+]
 Tasks = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Tasks or demonstrations: .jsonl or .parquet.")
 ]
@@ -41,7 +63,7 @@ TaskFormat = Annotated[
 ]
 Corpus = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Adds the tool 'search' over this corpus (.jsonl or .parquet)."),
+    typer.Option(metavar="FILE", help="The tool 'search' is over this corpus (.jsonl or .parquet)."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -66,6 +88,9 @@ class Given:
         limit: Take only so many rows.
         seed: Of the run.
         overrides: ``key=value``.
+        endpoint: URL of a server, instead of the recipe's model.
+        endpoint_model: Name of the model there.
+        api_key_env: Environment variable that holds its key.
     """
 
     model: str | None = None
@@ -75,13 +100,29 @@ class Given:
     limit: int | None = None
     seed: int | None = None
     overrides: list[str] | None = None
+    endpoint: str | None = None
+    endpoint_model: str | None = None
+    api_key_env: str | None = None
 
     def values(self, recipe: SFTRecipe | RLRecipe) -> dict[str, Any]:
         """The keys of the recipe that the options set."""
         data = "demonstrations" if recipe.stage == "sft" else "tasks"
         values: dict[str, Any] = {}
         if self.model is not None:
-            values |= {"model.source": self.model, "model.init": None}
+            values |= {"model.source": self.model, "model.init": None, "model.endpoint": None}
+        elif self.endpoint is not None:
+            if self.endpoint_model is None and recipe.model.endpoint is None:
+                raise ToolwiseError(
+                    "the name of the model is missing", where="--endpoint", mend="add --endpoint-model NAME"
+                )
+            values |= {"model.source": None, "model.init": None}
+        for key, value in (
+            ("base_url", self.endpoint),
+            ("model", self.endpoint_model),
+            ("api_key_env", self.api_key_env),
+        ):
+            if value is not None:
+                values[f"model.endpoint.{key}"] = value
         if self.tasks is not None:
             values[f"{data}.path"] = str(self.tasks)
         if self.format is not None:
@@ -91,9 +132,21 @@ class Given:
         if self.seed is not None:
             values["training.seed"] = self.seed
         if self.corpus is not None:
-            others = [tool.model_dump(mode="json") for tool in recipe.tools if tool.type != "search"]
-            values["tools"] = [*others, {"type": "search", "corpus": str(self.corpus)}]
+            tools = [tool.model_dump(mode="json") for tool in recipe.tools]
+            if not any(tool["type"] in _OVER_CORPUS for tool in tools):
+                tools.append({"type": "search"})
+            values["tools"] = [
+                tool | {"corpus": str(self.corpus)} if tool["type"] in _OVER_CORPUS else tool
+                for tool in tools
+            ]
         return values
+
+
+def policy_name(recipe: RLRecipe, given: Given, named: str | None) -> str:
+    """What the model is called in results: as the user says, else after its folder or its name."""
+    endpoint = recipe.model.endpoint
+    source = endpoint.model if endpoint is not None else given.model or recipe.system
+    return named or re.sub(r"[^\w.-]+", "-", Path(source).name)
 
 
 def training_recipe(

@@ -33,7 +33,8 @@ def paint_rollout(console: Console, rollout: Rollout, reward: Reward | None = No
 
 def _paint_turn(console: Console, turn: Turn) -> None:
     head = Text(f"▍{turn.role}", style=f"bold {STYLES.get(turn.role, '')}")
-    head.append(f"  {len(turn.token_ids)} tokens", style="dim")
+    if turn.token_ids:
+        head.append(f"  {len(turn.token_ids)} tokens", style="dim")
     if turn.seconds:
         head.append(f"  {turn.seconds:.2f} s", style="dim")
     problems = [str(turn.error)] if turn.error else []

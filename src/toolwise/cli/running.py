@@ -17,6 +17,9 @@ Samples = Annotated[int, typer.Option(min=1, help="Rollouts of each task.")]
 
 def rollout(
     model: options.Model = None,
+    endpoint: options.Endpoint = None,
+    endpoint_model: options.EndpointModel = None,
+    api_key_env: options.ApiKeyEnv = None,
     tasks: options.Tasks = None,
     format: options.TaskFormat = None,
     config: options.Config = None,
@@ -38,7 +41,10 @@ def rollout(
     from toolwise.cli.painting import paint_rollout, plain_lines
     from toolwise.systems.trying import try_model
 
-    recipe = options.model_recipe(config, options.Given(model, tasks, format, corpus, limit, seed, set_))
+    given = options.Given(
+        model, tasks, format, corpus, limit, seed, set_, endpoint, endpoint_model, api_key_env
+    )
+    recipe = options.model_recipe(config, given)
     console = Console()
     for tree, rewards in try_model(recipe, samples=samples, greedy=greedy, say=plain_lines(console)):
         # Text, not markup: brackets in ids are what they are.

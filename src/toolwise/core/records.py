@@ -42,7 +42,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise ToolwiseError(
             "is a folder" if path.is_dir() else "does not exist", where=str(path), mend="check the path"
         )
-    return _jsonl_rows(path) if path.suffix == ".jsonl" else _parquet_rows(path)
+    return jsonl_rows(path) if path.suffix == ".jsonl" else _parquet_rows(path)
 
 
 def refuse_rows(path: Path, problems: Sequence[tuple[int, str]], total: int) -> None:
@@ -70,7 +70,12 @@ def refuse_rows(path: Path, problems: Sequence[tuple[int, str]], total: int) -> 
         raise ToolwiseError("has no rows", where=str(path), mend="is it the right file?")
 
 
-def _jsonl_rows(path: Path) -> Iterator[Row]:
+def jsonl_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file of JSON lines, whatever its suffix; blank lines are skipped.
+
+    Raises:
+        ToolwiseError: The file cannot be opened.
+    """
     try:
         file = path.open("rb")
     except OSError as error:

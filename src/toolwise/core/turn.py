@@ -118,6 +118,11 @@ class Turn:
             raise ValueError(f"{len(self.weights)} weights for {len(self.token_ids)} tokens")
 
     @property
+    def said(self) -> str:
+        """`content`, or the text where no dialect has told them apart."""
+        return self.text if self.content is None else self.content
+
+    @property
     def supervised_weights(self) -> tuple[float, ...]:
         """Weight of each token in supervised training, shape (L,)."""
         if self.weights:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from toolwise.core import Message, Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
 from toolwise.data.formats import gsm8k_conversation, list_rows, rlla_conversation
 from toolwise.data.messages import check_calls, check_keys
 from toolwise.data.reading import read_all, unfolded
+from toolwise.data.tasks import TaskFormat
 from toolwise.data.writing import write_records
 
 
@@ -68,9 +69,7 @@ class Demonstration:
         }
 
 
-def read_demonstrations(
-    path: str | Path, format: Literal["gsm8k", "rlla"] | None = None
-) -> list[Demonstration]:
+def read_demonstrations(path: str | Path, format: TaskFormat | None = None) -> list[Demonstration]:
     """The demonstrations of a file.
 
     Args:
@@ -80,13 +79,20 @@ def read_demonstrations(
             calculator), or that of ToolRL's data.
 
     Raises:
-        ToolwiseError: The file cannot be read, or lists the rows that cannot be used: number, field, mend.
+        ToolwiseError: The format has no turns, the file cannot be read, or lists the rows that cannot be
+            used: number, field, mend.
     """
     path = Path(path)
     if format == "gsm8k":
         return read_all(path, read_rows(path), lambda row: Demonstration(*gsm8k_conversation(row)))
     if format == "rlla":
         return read_all(path, list_rows(path), lambda row: Demonstration(*rlla_conversation(row)))
+    if format is not None:
+        raise ToolwiseError(
+            f"the format '{format}' has questions and answers, but no turns to imitate",
+            where=str(path),
+            mend="train on it with reinforcement learning, or give whole conversations",
+        )
     folded = ("messages", "tools") if path.suffix == ".parquet" else ()
 
     def make(row: Row) -> Demonstration:

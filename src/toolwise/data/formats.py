@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from toolwise.core import Message, Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
+from toolwise.data.json_list import json_list_rows
 from toolwise.tools.calculator import calculate
 from toolwise.tools.tool import ToolError
 
@@ -79,21 +79,7 @@ def list_rows(path: Path) -> Iterator[Row]:
     Raises:
         ToolwiseError: The file is missing, or is none of these.
     """
-    if path.suffix != ".json":
-        yield from read_rows(path)
-        return
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ToolwiseError("does not exist", where=str(path), mend="check the path") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ToolwiseError(
-            f"cannot be read as JSON: {error}", where=str(path), mend="get it again"
-        ) from error
-    if not isinstance(records, list):
-        raise ToolwiseError("is not a list", where=str(path), mend="give a list of records")
-    for number, record in enumerate(records, start=1):
-        yield Row(number, record)
+    return json_list_rows(path) if path.suffix == ".json" else read_rows(path)
 
 
 def rlla_task(row: Row) -> Task:

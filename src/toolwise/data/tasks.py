@@ -10,10 +10,11 @@ from toolwise.core import Task
 from toolwise.core.records import Row, read_rows
 from toolwise.data.formats import gsm8k_task, list_rows, rlla_task
 from toolwise.data.messages import check_calls
+from toolwise.data.question_answering import qa_rows, qa_task, search_r1_task
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.writing import write_records
 
-TaskFormat = Literal["gsm8k", "rlla"]
+TaskFormat = Literal["gsm8k", "rlla", "search_r1", "qa"]
 
 
 def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]:
@@ -22,8 +23,9 @@ def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]
     Args:
         path: ``.jsonl`` or ``.parquet`` with the fields of `Task`; Parquet may hold ``prompt``, ``tools`` and
             ``info`` as nested columns or as JSON text.
-        format: The file is in a published format instead: GSM8K's, or that of ToolRL's data (``.parquet`` in
-            verl's layout, or the ``.json`` list).
+        format: The file is in a published format instead: GSM8K's; that of ToolRL's data (``.parquet`` in
+            verl's layout, or the ``.json`` list); that of Search-R1's data; or plain questions and answers
+            (``qa``: ``.jsonl``, ``.parquet`` or a ``.json`` list), see `qa_task`.
 
     Returns:
         At least one task, in the order of the file.
@@ -36,6 +38,10 @@ def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]
         return read_all(path, read_rows(path), gsm8k_task)
     if format == "rlla":
         return read_all(path, list_rows(path), rlla_task)
+    if format == "search_r1":
+        return read_all(path, read_rows(path), search_r1_task)
+    if format == "qa":
+        return read_all(path, qa_rows(path), qa_task)
     folded = ("prompt", "tools", "info") if path.suffix == ".parquet" else ()
 
     def make(row: Row) -> Task:

@@ -6,6 +6,9 @@ from toolwise.dialects.config import (
     HermesConfig,
     Llama3Config,
     MistralConfig,
+    SearchR1Config,
+    SmartConfig,
+    ToolPromptConfig,
     ToolRLConfig,
     build_dialect,
 )
@@ -13,6 +16,10 @@ from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
 from toolwise.dialects.llama3 import Llama3Dialect
 from toolwise.dialects.mistral import MistralDialect
+from toolwise.dialects.search_r1 import SearchR1Dialect
+from toolwise.dialects.smart import SmartDialect
+from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
+from toolwise.dialects.tool_prompt import ToolPromptDialect
 from toolwise.dialects.toolrl import ToolRLDialect, assistant_text
 from toolwise.dialects.toolrl_prompt import (
     toolrl_history,
@@ -23,6 +30,7 @@ from toolwise.dialects.toolrl_prompt import (
 )
 
 __all__ = [
+    "STEP_TOOLS",
     "CustomDialectConfig",
     "Dialect",
     "DialectConfig",
@@ -33,6 +41,13 @@ __all__ = [
     "MistralConfig",
     "MistralDialect",
     "ParsedTurn",
+    "SearchR1Config",
+    "SearchR1Dialect",
+    "SmartConfig",
+    "SmartDialect",
+    "StepTool",
+    "ToolPromptConfig",
+    "ToolPromptDialect",
     "ToolRLConfig",
     "ToolRLDialect",
     "assistant_text",

@@ -38,8 +38,7 @@ class ChatTemplate:
             )
         self.tokenizer = tokenizer
         self.arguments = dict(arguments or {})
-        added = tokenizer.added_tokens_decoder.values()
-        self._special = sorted({str(token.content) for token in added if token.special} - {""})
+        self._special = special_tokens(tokenizer)
 
     def prompt_text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """Text of the conversation up to where the assistant starts to write."""
@@ -142,10 +141,8 @@ class ChatTemplate:
         return self.encode(tail)
 
     def harmless(self, text: str) -> str:
-        """Special tokens in the text are broken by a zero-width space, so that a tool cannot forge a turn."""
-        for token in self._special:
-            text = text.replace(token, token[0] + "\u200b" + token[1:])
-        return text
+        """Special tokens in the text are broken, so that a tool cannot forge a turn."""
+        return broken(text, self._special)
 
     @cached_property
     def _tool_style(self) -> str:
@@ -244,6 +241,19 @@ class ChatTemplate:
 def call_id(index: int) -> str:
     """A made-up id of a call, of the nine characters that Mistral's templates ask for."""
     return f"call{index:05d}"
+
+
+def special_tokens(tokenizer: Any) -> list[str]:
+    """The texts of a tokenizer's special tokens."""
+    added = tokenizer.added_tokens_decoder.values()
+    return sorted({str(token.content) for token in added if token.special} - {""})
+
+
+def broken(text: str, marks: Sequence[str]) -> str:
+    """The text with a zero-width space after the first character of each mark in it."""
+    for mark in marks:
+        text = text.replace(mark, mark[0] + "\u200b" + mark[1:])
+    return text
 
 
 def with_parsed_arguments(message: Message) -> dict[str, Any]:

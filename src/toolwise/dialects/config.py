@@ -12,6 +12,10 @@ from toolwise.dialects.dialect import Dialect
 from toolwise.dialects.hermes import HermesDialect
 from toolwise.dialects.llama3 import Llama3Dialect
 from toolwise.dialects.mistral import MistralDialect
+from toolwise.dialects.search_r1 import MAX_OBSERVATION_TOKENS, SearchR1Dialect, Variant
+from toolwise.dialects.smart import SmartDialect
+from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
+from toolwise.dialects.tool_prompt import ToolPromptDialect
 from toolwise.dialects.toolrl import ToolRLDialect
 
 
@@ -63,6 +67,80 @@ class MistralConfig(BaseModel):
         return MistralDialect(tokenizer, self.template_arguments)
 
 
+class StepToolConfig(BaseModel):
+    """Which tool a step of SMART calls, and what its body is; see `StepTool`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    tool: str = Field(min_length=1)
+    argument: str = Field(min_length=1)
+    fenced: bool = False
+
+
+class _StepsConfig(BaseModel):
+    """What both dialects of SMART have.
+
+    Attributes:
+        template_arguments: Passed on to the template.
+        instruction: Instead of the dialect's own; may hold ``{tool_lines}`` and ``{tool_names}``.
+        tools: Tool of each step, by the step's name; those that are not named stay as they are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    instruction: str | None = None
+    tools: dict[str, StepToolConfig] = Field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the dialect."""
+        own = {name: StepTool(**config.model_dump()) for name, config in self.tools.items()}
+        given = {} if self.instruction is None else {"instruction": self.instruction}
+        return given | {"tools": {**STEP_TOOLS, **own}}
+
+
+class SmartConfig(_StepsConfig):
+    """SMART's numbered steps in the model's own chat template."""
+
+    type: Literal["smart"] = "smart"
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return SmartDialect(tokenizer, self.template_arguments, **self.options())
+
+
+class ToolPromptConfig(_StepsConfig):
+    """SMART's tool-prompt baseline: calls in the midst of free reasoning."""
+
+    type: Literal["tool_prompt"] = "tool_prompt"
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return ToolPromptDialect(tokenizer, self.template_arguments, **self.options())
+
+
+class SearchR1Config(BaseModel):
+    """Search-R1's tags in one running text; see `SearchR1Dialect`.
+
+    Attributes:
+        variant: ``otc`` for OTC's prompt and observation tag.
+        max_observation_tokens: Longer observations are cut; null: never.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    type: Literal["search_r1"] = "search_r1"
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    variant: Variant = "search_r1"
+    max_observation_tokens: int | None = Field(default=MAX_OBSERVATION_TOKENS, ge=32)
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return SearchR1Dialect(
+            tokenizer,
+            self.template_arguments,
+            variant=self.variant,
+            max_observation_tokens=self.max_observation_tokens,
+        )
+
+
 class CustomDialectConfig(BaseModel):
     """The user's own: something at ``module:attribute`` that takes a tokenizer and gives a `Dialect`."""
 
@@ -89,7 +167,14 @@ class CustomDialectConfig(BaseModel):
 
 
 DialectConfig = Annotated[
-    HermesConfig | Llama3Config | MistralConfig | ToolRLConfig | CustomDialectConfig,
+    HermesConfig
+    | Llama3Config
+    | MistralConfig
+    | ToolRLConfig
+    | SmartConfig
+    | ToolPromptConfig
+    | SearchR1Config
+    | CustomDialectConfig,
     Field(discriminator="type"),
 ]
 """How the model writes its turns, chosen by ``type``."""

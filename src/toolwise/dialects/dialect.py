@@ -18,7 +18,9 @@ class ParsedTurn:
         thought: What stands in its think blocks, without the tags.
         calls: Its tool calls in order, those that cannot be read included (with their error).
         answer: Its final answer; None if it gives none.
-        error: What is wrong with the turn as a whole: MALFORMED_CALL if any of its calls is.
+        error: What is wrong with the turn as a whole: MALFORMED_CALL if any of its calls is, and if the turn
+            has neither call nor answer in a dialect that wants one. Such a turn is answered by an observation
+            without results, and the rollout goes on.
         content: The text without the tokens that end a turn; None where the dialect does not say.
     """
 
@@ -39,7 +41,7 @@ class Dialect(Protocol):
 
     Attributes:
         stop_token_ids: Tokens that end an assistant turn.
-        stop_strings: Texts that end an assistant turn; most dialects have none.
+        stop_strings: Texts that end an assistant turn, which keeps them; most dialects have none.
     """
 
     stop_token_ids: tuple[int, ...]
@@ -65,14 +67,15 @@ class Dialect(Protocol):
         """Exactly the tokens between a sampled turn and the next one, shape (L,).
 
         Args:
-            results: One for each call of the turn, in order.
+            results: One for each call of the turn, in order; none for a turn that did nothing, see
+                `ParsedTurn.error`.
             closed: Whether the sampled turn ended with one of `stop_token_ids`; if not (it was cut), the
-                token that ends a turn comes first.
+                token that ends a turn comes first. Where turns end at stop strings, nothing may be needed.
         """
         ...
 
     def render_turn(self, message: Message) -> list[int]:
-        """Tokens of an assistant message of a demonstration, its end token included, shape (L,).
+        """Tokens of an assistant message of a demonstration, with its end token or stop string, shape (L,).
 
         They are the tokens that the policy would have to sample after `render_prompt` to say the same.
 

@@ -23,6 +23,10 @@ MEASURES = (
 )
 """The measures of a `Summary`, in the order in which they are shown."""
 
+Crossing = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""What lies where × what was done: ``within``, ``beyond`` or ``unlabelled`` (not known to be either), then
+``called`` or ``not_called``, then ``questions`` and ``correct``, both counts."""
+
 Measured = tuple[float | None, Interval | None]
 
 
@@ -46,6 +50,7 @@ class Summary:
         tool_productivity: Correct answers per tool call, Σ correct / Σ calls (OTC, arXiv 2504.14870, TP);
             None if no call was made.
         intervals: 95% interval of each measure: Wilson for shares, paired bootstrap for means and ratios.
+        crossing: See `Crossing`; only over all questions.
         by_level: The same for each level of the boundary (``type``, ``entity``), where stated.
         by_kind: The same for each kind of question, where stated.
         by_domain: The same for each domain, where stated.
@@ -62,6 +67,7 @@ class Summary:
     boundary_agreement: float | None
     tool_productivity: float | None
     intervals: Mapping[str, Interval | None]
+    crossing: Crossing = field(default_factory=dict)
     by_level: Mapping[str, Summary] = field(default_factory=dict)
     by_kind: Mapping[str, Summary] = field(default_factory=dict)
     by_domain: Mapping[str, Summary] = field(default_factory=dict)
@@ -76,11 +82,15 @@ class Summary:
         return record
 
     def to_record(self, policy: str, seed: int) -> dict[str, Any]:
-        """One record of ``results.json``: flat measures, intervals, and the breakdowns by level and kind."""
+        """One record of ``results.json``: measures, intervals, the crossing, breakdowns by level and kind."""
         return {
             "policy": policy,
             "seed": seed,
             **self.measures(),
+            "crossing": {
+                side: {done: dict(cell) for done, cell in cells.items()}
+                for side, cells in self.crossing.items()
+            },
             "by_level": {name: part.measures() for name, part in self.by_level.items()},
             "by_kind": {name: part.measures() for name, part in self.by_kind.items()},
         }
@@ -96,6 +106,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
         raise ToolwiseError("there is nothing to summarise", mend="evaluate at least one question")
     return _measure(
         outcomes,
+        crossing=_crossing(outcomes),
         by_level=_split(outcomes, lambda outcome: outcome.level),
         by_kind=_split(outcomes, lambda outcome: outcome.kind),
         by_domain=_split(outcomes, lambda outcome: outcome.domain),
@@ -104,6 +115,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
 
 def _measure(
     outcomes: Sequence[Outcome],
+    crossing: Crossing | None = None,
     by_level: Mapping[str, Summary] | None = None,
     by_kind: Mapping[str, Summary] | None = None,
     by_domain: Mapping[str, Summary] | None = None,
@@ -131,10 +143,24 @@ def _measure(
         questions=len(outcomes),
         **{name: value for name, (value, _) in found.items()},
         intervals={name: bounds for name, (_, bounds) in found.items()},
+        crossing=crossing or {},
         by_level=by_level or {},
         by_kind=by_kind or {},
         by_domain=by_domain or {},
     )
+
+
+def _crossing(outcomes: Sequence[Outcome]) -> Crossing:
+    sides = {False: "within", True: "beyond", None: "unlabelled"}
+    counts = {
+        side: {done: {"questions": 0, "correct": 0} for done in ("called", "not_called")}
+        for side in sides.values()
+    }
+    for outcome in outcomes:
+        cell = counts[sides[outcome.needs_tool]]["called" if outcome.calls else "not_called"]
+        cell["questions"] += 1
+        cell["correct"] += outcome.correct
+    return counts
 
 
 def _split(outcomes: Sequence[Outcome], key: Callable[[Outcome], str]) -> dict[str, Summary]:

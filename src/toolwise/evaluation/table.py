@@ -8,7 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from toolwise.evaluation.intervals import wilson
 from toolwise.evaluation.metrics import Summary
+from toolwise.evaluation.probe import Knowledge, KnowledgeLabel, Thresholds
 
 ROWS = (
     ("accuracy", "accuracy", "%"),
@@ -58,22 +60,60 @@ def results_table(summaries: Mapping[str, Summary], title: str = "Held-out quest
     return table
 
 
+def knowledge_table(policy: str, found: Sequence[Knowledge], thresholds: Thresholds) -> Table:
+    """What a probe found: how many questions are known, uncertain and unknown.
+
+    Args:
+        policy: Name of the model.
+        found: One for each question.
+        thresholds: By which they were labelled.
+    """
+    samples = sorted({knowledge.samples for knowledge in found})
+    asked = " / ".join(str(count) for count in samples)
+    table = Table(
+        title=Text(f"What {policy} knows without tools ({asked} samples a question)"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    for heading in ("", "right answers", "questions", "share %"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    ranges = {
+        KnowledgeLabel.KNOWN: f"from {thresholds.known_from:.0%}",
+        KnowledgeLabel.UNCERTAIN: "between",
+        KnowledgeLabel.UNKNOWN: f"up to {thresholds.unknown_up_to:.0%}",
+    }
+    for label, meant in ranges.items():
+        count = sum(knowledge.label is label for knowledge in found)
+        bounds = wilson(count, len(found))
+        share = count / len(found) if found else None
+        table.add_row(str(label), meant, str(count), cell(share, bounds, "%"))
+    return table
+
+
 def _add_row(table: Table, heading: str, summaries: Sequence[Summary | None], name: str, unit: str) -> None:
     values = [None if summary is None else getattr(summary, name) for summary in summaries]
     if any(value is not None for value in values):
         cells = [
-            _cell(value, summary.intervals.get(name) if summary else None, unit)
+            cell(value, summary.intervals.get(name) if summary else None, unit)
             for value, summary in zip(values, summaries, strict=True)
         ]
         table.add_row(f"{heading} %" if unit == "%" else heading, *cells)
 
 
-def _cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+def cell(value: float | None, bounds: tuple[float, float] | None, unit: str) -> Text:
+    """A figure with its interval, dim; a dash where there is none.
+
+    Args:
+        value: The figure.
+        bounds: Lower and upper bound.
+        unit: ``%`` shows shares in percent.
+    """
     if value is None:
         return Text("–", style="dim")
     scale, digits = (100, 1) if unit == "%" else (1, 2)
-    cell = Text(f"{value * scale:.{digits}f}")
+    shown = Text(f"{value * scale:.{digits}f}")
     if bounds is not None:
         low, high = (f"{bound * scale:.{digits - 1 if unit == '%' else digits}f}" for bound in bounds)
-        cell.append(f" {low}–{high}", style="dim")
-    return cell
+        shown.append(f" {low}–{high}", style="dim")
+    return shown

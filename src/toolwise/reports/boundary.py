@@ -71,6 +71,31 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class Square:
+    """One cell of a crossing.
+
+    Attributes:
+        questions: Number of questions.
+        share: Of the questions of the same row, in percent.
+        correct: Share answered correctly, as shown.
+        good: Whether this is where they should be; None where nobody knows.
+    """
+
+    questions: int
+    share: float
+    correct: str
+    good: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingView:
+    """What a policy knows × what it did: rows of a heading, the questions called for, and the others."""
+
+    policy: str
+    rows: tuple[tuple[str, Square, Square], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything that is shown of the held-out questions."""
 
@@ -78,7 +103,15 @@ class Results:
     picture: tuple[Facet, ...]
     levels: tuple[Facet, ...]
     kinds: tuple[Facet, ...]
+    crossings: tuple[CrossingView, ...]
 
+
+SIDES = (
+    ("within", "known: no tool needed", False),
+    ("beyond", "unknown: a tool needed", True),
+    ("unlabelled", "uncertain or not said", None),
+)
+"""Key of a row of a crossing, its heading, and whether a call is right there."""
 
 LEVEL_NOTES = {
     "type": "the kind of question tells",
@@ -101,7 +134,41 @@ def results_view(records: Sequence[Record]) -> Results | None:
         picture=tuple(facet for facet in picture if any(row.lanes for row in facet.rows)),
         levels=tuple(levels),
         kinds=tuple(kinds),
+        crossings=tuple(
+            view for name, record in zip(names, records, strict=True) if (view := _crossing(name, record))
+        ),
     )
+
+
+def _crossing(policy: str, record: Record) -> CrossingView | None:
+    crossing = record.get("crossing")
+    rows = []
+    for side, heading, called_is_good in SIDES:
+        cells = crossing.get(side) if isinstance(crossing, dict) else None
+        counts = [_counts(cells, done) for done in ("called", "not_called")]
+        total = sum(questions for questions, _ in counts)
+        if total:
+            called, others = (
+                Square(
+                    questions,
+                    round(100 * questions / total, 1),
+                    f"{100 * correct / questions:.0f}%" if questions else "–",
+                    None if called_is_good is None else called_is_good == is_called,
+                )
+                for (questions, correct), is_called in zip(counts, (True, False), strict=True)
+            )
+            rows.append((heading, called, others))
+    # Without a question that is known to lie on one side, there is nothing to cross.
+    known = any(heading != SIDES[-1][1] for heading, _, _ in rows)
+    return CrossingView(policy, tuple(rows)) if known else None
+
+
+def _counts(cells: Any, done: str) -> tuple[int, int]:
+    cell = cells.get(done) if isinstance(cells, dict) else None
+    if not isinstance(cell, dict):
+        return 0, 0
+    questions, correct = (_number(cell.get(key)) or 0.0 for key in ("questions", "correct"))
+    return max(0, int(questions)), max(0, int(correct))
 
 
 def _names(records: Sequence[Record]) -> list[str]:

@@ -16,6 +16,7 @@ from toolwise.rewards.config import (
     NumericConfig,
     OTCConfig,
     RewardConfig,
+    SearchR1Config,
     ToolRLConfig,
     build_reward,
 )
@@ -29,6 +30,7 @@ from toolwise.rewards.otc import (
     otc_metrics,
     tool_coefficient,
 )
+from toolwise.rewards.search_r1 import SearchR1Points, SearchR1Reward, search_r1_score
 from toolwise.rewards.text import (
     contains_match,
     exact_match,
@@ -51,6 +53,9 @@ __all__ = [
     "OTCConfig",
     "OTCReward",
     "RewardConfig",
+    "SearchR1Config",
+    "SearchR1Points",
+    "SearchR1Reward",
     "ToolRLConfig",
     "ToolRLReward",
     "ToolRLScore",
@@ -71,6 +76,7 @@ __all__ = [
     "reference_numbers",
     "reward_ranges",
     "search_penalty",
+    "search_r1_score",
     "short_answer",
     "tool_coefficient",
     "toolrl_score",

@@ -13,6 +13,7 @@ from toolwise.core.targets import TARGET_PATTERN, check_arguments, importable_ca
 from toolwise.rewards.answers import ExactMatchReward, F1Reward, NumericReward
 from toolwise.rewards.mash import MashReward, Penalty
 from toolwise.rewards.otc import OTCReward, UnknownMinimum
+from toolwise.rewards.search_r1 import SearchR1Mode, SearchR1Points, SearchR1Reward
 from toolwise.rewards.toolrl import ToolRLReward, ToolRLSettings
 
 
@@ -133,8 +134,32 @@ class ToolRLConfig(ToolRLSettings):
     type: Literal["toolrl"] = "toolrl"
 
 
+class SearchR1Config(_Config):
+    """See `SearchR1Reward`.
+
+    Attributes:
+        mode: ``mended``, or ``published``: the whole text is scored, the prompt included.
+        structure: For a valid sequence with a wrong answer; taken off a right answer without one; v0.3: 0.2.
+        final: For a wrong answer without a valid sequence; v0.3: 0.1.
+        retrieval: Added to `structure` if a gold answer was retrieved; v0.3: 0.
+    """
+
+    type: Literal["search_r1"] = "search_r1"
+    mode: SearchR1Mode = "mended"
+    structure: float = Field(default=0.0, ge=0, le=1)
+    final: float = Field(default=0.0, ge=0, le=1)
+    retrieval: float = Field(default=0.0, ge=0, le=1)
+
+
 RewardConfig = Annotated[
-    ExactMatchConfig | F1Config | NumericConfig | OTCConfig | MashConfig | ToolRLConfig | CustomRewardConfig,
+    ExactMatchConfig
+    | F1Config
+    | NumericConfig
+    | OTCConfig
+    | MashConfig
+    | ToolRLConfig
+    | SearchR1Config
+    | CustomRewardConfig,
     Field(discriminator="type"),
 ]
 """Any reward; ``type`` chooses."""
@@ -155,6 +180,9 @@ def build_reward(config: RewardConfig) -> RewardFunction:
         return NumericReward(config.after, config.format_weight, config.tolerance)
     if isinstance(config, ToolRLConfig):
         return ToolRLReward(config)
+    if isinstance(config, SearchR1Config):
+        points = SearchR1Points(config.structure, config.final, config.retrieval)
+        return SearchR1Reward(points, config.mode)
     if isinstance(config, OTCConfig):
         options = config.model_dump(exclude={"type", "correctness"})
         return OTCReward(build_reward(config.correctness), **options)

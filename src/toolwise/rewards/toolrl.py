@@ -234,8 +234,7 @@ class ToolRLReward:
 
     def _reward(self, scorer: TurnScorer, rollout: Rollout) -> Reward:
         written = next((turn for turn in rollout.turns if turn.role == "assistant"), None)
-        said = "" if written is None else written.text if written.content is None else written.content
-        score = scorer.score(said)
+        score = scorer.score("" if written is None else written.said)
         parts = {"format": score.format, "correctness": score.correctness, "length": score.length}
         return Reward(score.total, parts)
 

@@ -30,6 +30,7 @@ class Limits(BaseModel):
     Attributes:
         max_turns: Assistant turns; calls of the last one are not run.
         max_turn_tokens: Tokens sampled in one turn.
+        max_context: Tokens of prompt and rollout together, if that is less than the model sees at once.
         seconds: Wall-clock time of one rollout, tools included.
     """
 
@@ -37,7 +38,12 @@ class Limits(BaseModel):
 
     max_turns: int = Field(default=4, ge=1)
     max_turn_tokens: int = Field(default=256, ge=1)
+    max_context: int | None = Field(default=None, ge=16)
     seconds: float = Field(default=600.0, gt=0)
+
+    def context(self, model: int) -> int:
+        """Most tokens of a rollout with a model that sees so many at once."""
+        return model if self.max_context is None else min(model, self.max_context)
 
 
 async def roll_out(
@@ -50,6 +56,7 @@ async def roll_out(
     limits: Limits,
     samples: int = 1,
     run: Sequence[str | int] = (0,),
+    group: str | None = None,
 ) -> RolloutTree:
     """Try a task several times at once.
 
@@ -64,21 +71,25 @@ async def roll_out(
         limits: When to cut.
         samples: Size of the group, ≥ 1.
         run: Keys that name this visit of the task (run seed, step …); seeds derive from them.
+        group: Key of the group that the rollouts are compared with; None: the task's id.
 
     Raises:
         ToolwiseError: The prompt does not fit into the context, or the task names an unknown tool.
     """
     prompt_ids = tuple(dialect.render_prompt(task.prompt, toolbox.specs(task.tools)))
-    if len(prompt_ids) >= sampler.context_length:
+    context_length = limits.context(sampler.context_length)
+    if len(prompt_ids) >= context_length:
+        whose = "of the model" if context_length == sampler.context_length else "of a rollout"
         raise ToolwiseError(
-            f"the prompt has {len(prompt_ids)} tokens and the context of the model {sampler.context_length}",
+            f"the prompt has {len(prompt_ids)} tokens and the context {whose} {context_length}",
             where=f"task '{task.id}'",
             mend="shorten the prompt, offer fewer tools, or take a model with a longer context",
         )
     prompt = Turn("prompt", prompt_ids, text=dialect.parse(prompt_ids).text)
     loop = _Loop(task, sampler, dialect, toolbox, params, limits, prompt_ids, tuple(run))
     played = await asyncio.gather(*(loop.play(sample) for sample in range(samples)))
-    ends = [RolloutEnd(0, sample, task.id, stop) for sample, (_, stop) in enumerate(played)]
+    key = task.id if group is None else group
+    ends = [RolloutEnd(0, sample, key, stop) for sample, (_, stop) in enumerate(played)]
     return RolloutTree.from_paths(task, prompt, [turns for turns, _ in played], ends)
 
 
@@ -98,6 +109,7 @@ class _Loop:
     ) -> None:
         self.task, self.sampler, self.dialect, self.toolbox = task, sampler, dialect, toolbox
         self.params, self.limits, self.prompt_ids, self.run = params, limits, prompt_ids, run
+        self.context_length = limits.context(sampler.context_length)
 
     async def play(self, sample: int) -> tuple[list[Turn], StopReason]:
         """One rollout: its turns after the prompt, and why it ended."""
@@ -116,19 +128,17 @@ class _Loop:
     async def _play(self, sample: int, turns: list[Turn], session: Session) -> StopReason:
         context = list(self.prompt_ids)
         for index in range(self.limits.max_turns):
-            turn, reason = await self._sample_turn(context, sample, index)
+            turn, reason, goes_on = await self._sample_turn(context, sample, index)
             turns.append(turn)
             context += turn.token_ids
             if reason is FinishReason.CONTEXT:
                 return StopReason.CONTEXT
-            if reason is FinishReason.LENGTH and not turn.calls:
-                return StopReason.MAX_TOKENS
-            if not turn.calls:
-                return StopReason.ANSWERED
+            if not goes_on:
+                return StopReason.MAX_TOKENS if reason is FinishReason.LENGTH else StopReason.ANSWERED
             if index + 1 == self.limits.max_turns:
                 return StopReason.MAX_TURNS
             observation = await self._observe(turn, session)
-            if len(context) + len(observation.token_ids) >= self.sampler.context_length:
+            if len(context) + len(observation.token_ids) >= self.context_length:
                 # The results are kept for people to read; the model never saw them, so no tokens are.
                 turns.append(replace(observation, token_ids=(), error=ErrorKind.TRUNCATED))
                 return StopReason.CONTEXT
@@ -138,10 +148,12 @@ class _Loop:
 
     async def _sample_turn(
         self, context: Sequence[int], sample: int, index: int
-    ) -> tuple[Turn, FinishReason]:
+    ) -> tuple[Turn, FinishReason, bool]:
+        """The turn, why it ended, and whether it wants to be answered."""
         start = time.perf_counter()
+        room = self.context_length - len(context)
         params = SamplingParams(
-            max_tokens=self.limits.max_turn_tokens,
+            max_tokens=min(self.limits.max_turn_tokens, room),
             temperature=self.params.temperature,
             top_p=self.params.top_p,
             top_k=self.params.top_k,
@@ -151,7 +163,10 @@ class _Loop:
         )
         drawn = await self.sampler.generate(context, params)
         parsed = self.dialect.parse(drawn.token_ids)
-        cut = drawn.finish_reason is not FinishReason.STOP
+        reason = drawn.finish_reason
+        cut = reason is not FinishReason.STOP
+        if reason is FinishReason.LENGTH and room < self.limits.max_turn_tokens:
+            reason = FinishReason.CONTEXT
         turn = Turn(
             role="assistant",
             token_ids=drawn.token_ids,
@@ -166,7 +181,7 @@ class _Loop:
             seconds=time.perf_counter() - start,
             content=parsed.content,
         )
-        return turn, drawn.finish_reason
+        return turn, reason, bool(parsed.calls) or parsed.error is ErrorKind.MALFORMED_CALL
 
     async def _observe(self, turn: Turn, session: Session) -> Turn:
         start = time.perf_counter()

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from toolwise.advantages import AdvantageConfig, GAEConfig, GRPOConfig, build_advantage
 from toolwise.core import RolloutTree, Task, seed_for
-from toolwise.dialects import HermesDialect
+from toolwise.dialects import Dialect, HermesDialect
 from toolwise.evaluation import Outcome, outcome_of, summarise
 from toolwise.learning import (
     Critic,
@@ -140,18 +140,54 @@ class Agent:
     world: Almanac
     model: PreTrainedModel
     tokenizer: Any
+    limits: ClassVar[Limits] = Limits(max_turns=4, max_turn_tokens=48)
+    correct: ClassVar[ExactMatchConfig] = CORRECT
+
+    @classmethod
+    def load(cls, world: Almanac, folder: Path) -> Self:
+        """The agent whose model lies in a folder."""
+        model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa")
+        return cls(world, model, AutoTokenizer.from_pretrained(folder))
+
+    @property
+    def dialect(self) -> Dialect:
+        """How it writes turns."""
+        return HermesDialect(self.tokenizer)
+
+    def sampler(self) -> EmbeddedSampler:
+        """An engine on this very model."""
+        return EmbeddedSampler(
+            self.model, decode=lambda ids: str(self.tokenizer.decode(list(ids))), max_rows=256
+        )
 
     def collector(self, config: CollectorConfig, seed: int) -> tuple[EmbeddedSampler, Collector]:
-        """An engine on this very model, and the collector that uses it."""
-        sampler = EmbeddedSampler(self.model, max_rows=256)
-        dialect = HermesDialect(self.tokenizer)
-        return sampler, Collector(sampler, dialect, almanac_toolbox(self.world), config, seed)
+        """An engine, and the collector that uses it."""
+        sampler = self.sampler()
+        return sampler, Collector(sampler, self.dialect, almanac_toolbox(self.world), config, seed)
+
+    def demonstrate(
+        self,
+        chosen: Sequence[tuple[Question, int]],
+        beliefs: Sequence[str],
+        config: ColdStartConfig,
+        seed: int,
+    ) -> list[RolloutTree]:
+        """What it imitates in its cold start: mostly, too often, calls."""
+        return demonstrate(
+            self.world,
+            chosen,
+            beliefs,
+            almanac_toolbox(self.world).specs(TOOLS),
+            self.dialect,
+            direct_share=config.direct_share,
+            decision_weight=config.decision_weight,
+            seed=seed,
+        )
 
 
 def load_agent(world: Almanac, folder: Path) -> Agent:
     """The agent whose model lies in a folder."""
-    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa")
-    return Agent(world, model, AutoTokenizer.from_pretrained(folder))
+    return Agent.load(world, folder)
 
 
 def pretrain(
@@ -187,23 +223,13 @@ def cold_start(
     base: Agent, config: ColdStartConfig, run: RunFolder, *, seed: int, progress: Progress | None = None
 ) -> Path:
     """Imitate tool use; the checkpoint."""
-    toolbox = almanac_toolbox(base.world)
     counts = dict.fromkeys(KINDS, config.questions) | dict.fromkeys(PERSONS, config.person_questions)
     chosen = _filled(sample_questions(base.world, "train", counts, seed), counts)
     base.model.eval()
     distinct = list(dict.fromkeys(question for question, _ in chosen))
     believed = dict(zip(distinct, recall(distinct, EmbeddedSampler(base.model), base.tokenizer), strict=True))
     beliefs = [believed[question] for question, _ in chosen]
-    demonstrations = demonstrate(
-        base.world,
-        chosen,
-        beliefs,
-        toolbox.specs(TOOLS),
-        HermesDialect(base.tokenizer),
-        direct_share=config.direct_share,
-        decision_weight=config.decision_weight,
-        seed=seed,
-    )
+    demonstrations = base.demonstrate(chosen, beliefs, config, seed)
     again = PretrainingText(
         base.world, base.tokenizer, count(UNREAD), limit=round(config.rehearsal * len(demonstrations))
     )
@@ -314,10 +340,9 @@ def evaluate(
 ) -> tuple[list[Outcome], list[RolloutTree]]:
     """Answer questions greedily, once each; what came of it, and the rollouts."""
     agent.model.eval()
-    limits = Limits(max_turns=4, max_turn_tokens=48)
-    _, collector = agent.collector(CollectorConfig(group_size=1, temperature=0.0, limits=limits), seed)
+    _, collector = agent.collector(CollectorConfig(group_size=1, temperature=0.0, limits=agent.limits), seed)
     trees = collector.collect(questions, run=("evaluation",), done=done)
-    judge = build_reward(CORRECT)
+    judge = build_reward(agent.correct)
     outcomes = []
     for tree in trees:
         (rollout,) = tree.rollouts()

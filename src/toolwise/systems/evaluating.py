@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toolwise.core import Reward, RewardFunction, RolloutTree, Task, ToolwiseError, rewards_of, scorable
+from toolwise.core import Reward, RewardFunction, RolloutTree, Task, rewards_of, scorable
 from toolwise.evaluation import Outcome, Summary, check_info, outcome_of, summarise
 from toolwise.learning import Experience, rollout_records
 from toolwise.rewards import RewardConfig, ToolRLReward, build_reward, toolrl_score
-from toolwise.rollout import Collector
+from toolwise.rollout import Player
 from toolwise.sampling import SamplingParams
-from toolwise.systems.material import refuse_tasks, split_tasks, task_texts
-from toolwise.systems.policy import Policy, Say, fitting_tasks, load_policy
+from toolwise.systems.material import refuse_tasks, split_tasks
+from toolwise.systems.playing import prepare
+from toolwise.systems.policy import Say
 from toolwise.systems.recipe import HeldOut, RLRecipe
+from toolwise.systems.result_file import other_results, write_result, writing
 
 Done = Callable[[int, int], None]
 """Called with the number of finished tasks and of all tasks."""
@@ -58,7 +60,7 @@ def solved(task: Task, reward: Reward, function: RewardFunction) -> bool:
     return reward.total >= 1.0
 
 
-def greedy_metrics(collector: Collector, tasks: Sequence[Task], reward: RewardConfig) -> dict[str, float]:
+def greedy_metrics(collector: Player, tasks: Sequence[Task], reward: RewardConfig) -> dict[str, float]:
     """Validation of the present policy: one greedy rollout a task.
 
     Returns:
@@ -92,17 +94,19 @@ def evaluate_model(
     """
     tasks, _ = split_tasks(recipe.tasks, HeldOut())
     refuse_tasks(recipe.tasks, tasks, scorable(build_reward(recipe.reward)), check_info)
-    policy: Policy = load_policy(recipe, lambda: task_texts(tasks))
-    tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
+    prepared = prepare(recipe, tasks, say)
+    tasks = prepared.tasks
     file_name = re.sub(r"[^\w.-]+", "-", name).strip(".") or "policy"
     results, rollouts = out / "results.json", out / "rollouts" / f"{file_name}.jsonl"
     # Whatever cannot be written is found out before the tasks are played, not after.
-    with _writing(out):
+    with writing(out):
         rollouts.parent.mkdir(parents=True, exist_ok=True)
         rollouts.open("a").close()
-    _other_results(results, {"policy": name, "seed": recipe.training.seed})
-    collector = policy.collector(recipe.rollout, recipe.training.seed)
-    trees, rewards, function = _play(collector, tasks, recipe.reward, done)
+    other_results(results, {"policy": name, "seed": recipe.training.seed})
+    with closing(prepared.toolbox):
+        trees, rewards, function = _play(prepared.player, tasks, recipe.reward, done)
+    if prepared.spent():
+        say(prepared.spent())
     outcomes = tuple(
         outcome_of(task, tree.rollouts()[0], solved(task, reward, function))
         for task, tree, reward in zip(tasks, trees, rewards, strict=True)
@@ -111,19 +115,19 @@ def evaluate_model(
     means = {"reward": float(np.mean([reward.total for reward in rewards]))}
     for part in sorted({part for reward in rewards for part in reward.parts}):
         means[part] = float(np.mean([reward.parts.get(part, 0.0) for reward in rewards]))
-    with _writing(out):
-        records = _records(trees, rewards, outcomes, policy, name)
+    with writing(out):
+        records = _records(trees, rewards, outcomes, prepared.decode, name)
         rollouts.write_text(
             "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
             encoding="utf-8",
             errors="backslashreplace",
         )
-        _write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
+        write_result(results, summary.to_record(name, recipe.training.seed) | {"rewards": means})
     return Evaluation(summary, outcomes, means, results, rollouts)
 
 
 def _play(
-    collector: Collector, tasks: Sequence[Task], reward: RewardConfig, done: Done | None
+    player: Player, tasks: Sequence[Task], reward: RewardConfig, done: Done | None
 ) -> tuple[list[RolloutTree], list[Reward], RewardFunction]:
     # A function of its own: what the training's reward remembers is not touched by validation.
     function = build_reward(reward)
@@ -135,7 +139,7 @@ def _play(
         if done is not None:
             done(finished, len(tasks))
 
-    trees = collector.collect(
+    trees = player.collect(
         tasks, run=("evaluate",), samples=1, params=SamplingParams(temperature=0.0), done=count
     )
     rewards = [rewards_of(function, tree.task, tree.rollouts())[0] for tree in trees]
@@ -146,46 +150,14 @@ def _records(
     trees: Sequence[RolloutTree],
     rewards: Sequence[Reward],
     outcomes: Sequence[Outcome],
-    policy: Policy,
+    decode: Callable[[int], str] | None,
     name: str,
 ) -> list[dict[str, Any]]:
     rollouts = tuple(tuple(tree.rollouts()) for tree in trees)
     flat = tuple((np.zeros(len(tree[0].token_ids)),) for tree in rollouts)
     experience = Experience(tuple(trees), rollouts, tuple((reward,) for reward in rewards), flat)
-    records = rollout_records(
-        0, experience, trees=len(trees), decode=lambda token: str(policy.tokenizer.decode([token]))
-    )
+    records = rollout_records(0, experience, trees=len(trees), decode=decode)
     return [
         record | {"policy": name, "split": "heldout", "correct": float(outcome.correct)}
         for record, outcome in zip(records, outcomes, strict=True)
     ]
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ToolwiseError(
-            f"the results cannot be written: {error.strerror}", where=str(out), mend="check disk and rights"
-        ) from error
-
-
-def _other_results(path: Path, record: Mapping[str, Any]) -> list[Any]:
-    """What stands in the file of results, but for an earlier record of the same policy and seed."""
-    if not path.is_file():
-        return []
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-        return [old for old in there if any(old[key] != record[key] for key in ("policy", "seed"))]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ToolwiseError(
-            "is there already and is no list of results", where=str(path), mend="choose another --out"
-        ) from error
-
-
-def _write_result(path: Path, record: dict[str, Any]) -> None:
-    earlier = _other_results(path, record)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
-    unfinished.replace(path)

@@ -15,9 +15,10 @@ from toolwise.dialects import Dialect, build_dialect
 from toolwise.learning import LoraSettings, add_adapter
 from toolwise.rollout import Collector, CollectorConfig
 from toolwise.sampling.engine import EmbeddedSampler, context_length
+from toolwise.systems.connecting import connect_user
 from toolwise.systems.fresh import conversation_texts, fresh_model
 from toolwise.systems.models import is_adapter, load_model, quiet, resolve_model
-from toolwise.systems.recipe import DataFile, Recipe
+from toolwise.systems.recipe import DataFile, Recipe, RLRecipe
 from toolwise.tools import Toolbox, build_toolbox
 
 _NAMED = 10
@@ -35,7 +36,7 @@ class Policy:
         tokenizer: Its tokenizer.
         dialect: How it writes turns.
         toolbox: What it may call.
-        context: Most tokens it sees at once.
+        context: Most tokens that it sees, or that its rollouts may have, at once.
     """
 
     model: Any
@@ -68,7 +69,13 @@ def load_policy(
         ToolwiseError: There is no model, or it cannot be loaded, or its template is of no use.
     """
     config = recipe.model
-    toolbox = build_toolbox(recipe.tools)
+    if config.endpoint is not None:
+        raise ToolwiseError(
+            "the weights of a model behind an endpoint are not here, so it can be measured but not trained",
+            where="model.endpoint",
+            mend="use toolwise evaluate, rollout or probe, or give the model itself with --model",
+        )
+    toolbox = build_toolbox(recipe.tools, connect_user)
     if config.init is not None:
         if base is not None and (base / "config.json").is_file():
             model, tokenizer = load_model(str(base))
@@ -87,7 +94,10 @@ def load_policy(
             mend="add --model FOLDER_OR_HUB_ID, or --set model.init.layers=4 for a tiny one from scratch",
         )
     model.eval()
-    return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context_length(model))
+    context = context_length(model)
+    if isinstance(recipe, RLRecipe):
+        context = recipe.rollout.limits.context(context)
+    return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context)
 
 
 def _adapted(source: str, lora: LoraSettings, seed: int) -> tuple[Any, Any]:
@@ -117,11 +127,7 @@ def fitting_tasks(policy: Policy, tasks: Sequence[Task], data: DataFile, room: i
     Raises:
         ToolwiseError: A tool is missing, or prompts do not fit; counts and names them.
     """
-    try:
-        policy.toolbox.check(tasks)
-    except ToolwiseError as error:
-        mend = f"{error.mend}; add others under 'tools', for instance --corpus FILE for search"
-        raise ToolwiseError(error.problem, where=error.where, mend=mend) from error
+    check_tools(policy.toolbox, tasks)
     lengths = {
         task.id: len(policy.dialect.render_prompt(task.prompt, policy.toolbox.specs(task.tools)))
         for task in tasks
@@ -132,6 +138,19 @@ def fitting_tasks(policy: Policy, tasks: Sequence[Task], data: DataFile, room: i
         named = "" if which == "all" else f": {_listed(tight)}"
         say(f"{which} prompts leave less than {room} tokens for a turn{named}")
     return _fitting([(task.id, lengths[task.id] + 1, task) for task in tasks], policy, data, "prompts", say)
+
+
+def check_tools(toolbox: Toolbox, tasks: Sequence[Task]) -> None:
+    """Refuse tasks that name a tool which is not there.
+
+    Raises:
+        ToolwiseError: Names the task and the tool.
+    """
+    try:
+        toolbox.check(tasks)
+    except ToolwiseError as error:
+        mend = f"{error.mend}; add others under 'tools', for instance --corpus FILE for search"
+        raise ToolwiseError(error.problem, where=error.where, mend=mend) from error
 
 
 def fitting_trees(

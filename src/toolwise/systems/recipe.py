@@ -16,6 +16,7 @@ from toolwise.advantages import (
     PartSource,
     TermsConfig,
 )
+from toolwise.core.endpoint import ChatConfig
 from toolwise.data import TaskFormat
 from toolwise.dialects import DialectConfig, HermesConfig
 from toolwise.learning import CriticConfig, LearnerConfig, LoraSettings, SinkName, SupervisedLossConfig
@@ -56,23 +57,26 @@ class FreshModel(_Config):
 
 
 class ModelConfig(_Config):
-    """Where the policy comes from: one of the two.
+    """Where the policy comes from: one of the three.
 
     Attributes:
         source: A folder with a Hugging Face causal language model, a run folder (its newest checkpoint is
             taken), or the id of a model on the hub.
         init: A tiny model from scratch instead.
         lora: Train a small adapter beside the frozen weights of `source`; None trains all weights.
+        endpoint: A model behind an OpenAI-compatible endpoint instead; it can be measured, not trained.
     """
 
     source: str | None = Field(default=None, min_length=1)
     init: FreshModel | None = None
     lora: LoraSettings | None = None
+    endpoint: ChatConfig | None = None
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if self.source is not None and self.init is not None:
-            raise ValueError("give either 'source' or 'init', not both")
+        given = [name for name in ("source", "init", "endpoint") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give either '{given[0]}' or '{given[1]}', not both")
         if self.lora is not None and self.init is not None:
             raise ValueError("a model from scratch has nothing to adapt: 'lora' needs a 'source'")
         return self

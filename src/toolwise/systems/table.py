@@ -34,8 +34,23 @@ _NO: State = "not yet"
 SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("GRPO", "2402.03300", "group-relative policy gradient", "runs", ("grpo",)),
     SystemEntry("PPO", "1707.06347", "policy gradient with a critic", "runs", ("ppo",)),
-    SystemEntry("OTC-GRPO", "2504.14870", "reward for few tool calls", "runs", ("otc-grpo",), "c = 4, α = 1"),
+    SystemEntry(
+        "OTC-GRPO",
+        "2504.14870",
+        "reward for few tool calls",
+        "runs",
+        ("otc-grpo", "otc-grpo-search"),
+        "c = 4, α = 1",
+    ),
     SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "runs", ("otc-ppo",), "c = 4, α = 1"),
+    SystemEntry(
+        "Search-R1",
+        "2503.09516",
+        "search while reasoning",
+        "runs",
+        ("search-r1",),
+        "GRPO; for PPO, take its advantage and critic from the recipe ppo",
+    ),
     SystemEntry(
         "ToolRL",
         "2504.13958",
@@ -46,10 +61,12 @@ SYSTEMS: tuple[SystemEntry, ...] = (
     ),
     SystemEntry("GSM8K with a calculator", "2110.14168", "worked sums", "runs", ("gsm8k-sft", "gsm8k")),
     SystemEntry(
-        "SMART", "2502.11435", "when to use a tool", "parts", (), "overuse measure; no dialect, no data"
-    ),
-    SystemEntry(
-        "Search-R1", "2503.09516", "search while reasoning", "parts", (), "reward; no dialect of its tags"
+        "SMART",
+        "2502.11435",
+        "when to use a tool",
+        "runs",
+        ("smart-sft",),
+        "SMART-ER data pipeline, dialect, indicators, metrics; its arithmetic is no Python yet",
     ),
     SystemEntry("MASH", "2510.01152", "pay per search", "parts", (), "reward; no recipe"),
     SystemEntry(

@@ -173,6 +173,7 @@ def train_rl(
             progress=progress,
         )
     finally:
+        policy.toolbox.close()
         run.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from toolwise.systems.material import (
     split_tasks,
     task_texts,
 )
+from toolwise.systems.playing import prepare
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, load_policy
 from toolwise.systems.recipe import HeldOut, RLRecipe, SFTRecipe
 
@@ -56,21 +58,22 @@ def try_model(
         ToolwiseError: The model or the tasks cannot be used.
     """
     tasks, _ = split_tasks(recipe.tasks, HeldOut())
-    policy = load_policy(recipe, lambda: task_texts(tasks))
-    tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
-    collector = policy.collector(recipe.rollout, recipe.training.seed)
+    prepared = prepare(recipe, tasks, say)
     reward = build_reward(recipe.reward)
     params = SamplingParams(temperature=0.0) if greedy else None
-    for task in tasks:
-        (tree,) = collector.collect([task], run=("try",), samples=samples, params=params)
-        try:
-            scorable(reward)(task)
-        except ToolwiseError as error:
-            # Nobody needs answers to look at turns.
-            say(f"no reward: {error.where}: {error.problem}")
-            yield tree, None
-        else:
-            yield tree, rewards_of(reward, task, tree.rollouts())
+    with closing(prepared.toolbox):
+        for task in prepared.tasks:
+            (tree,) = prepared.player.collect([task], run=("try",), samples=samples, params=params)
+            try:
+                scorable(reward)(task)
+            except ToolwiseError as error:
+                # Nobody needs answers to look at turns.
+                say(f"no reward: {error.where}: {error.problem}")
+                yield tree, None
+            else:
+                yield tree, rewards_of(reward, task, tree.rollouts())
+    if prepared.spent():
+        say(prepared.spent())
 
 
 def masks_of_demonstrations(recipe: SFTRecipe, say: Say = print) -> Iterator[Mask]:
@@ -99,7 +102,8 @@ def masks_of_rollouts(recipe: RLRecipe, *, samples: int, say: Say = print) -> It
     policy = load_policy(recipe, lambda: task_texts(tasks))
     tasks = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
     collector = policy.collector(recipe.rollout, recipe.training.seed)
-    trees = collector.collect(tasks, run=("train", 1), samples=samples)
+    with closing(policy.toolbox):
+        trees = collector.collect(tasks, run=("train", 1), samples=samples)
     flat = [TokenTree.reinforced(tree) for tree in trees]
     if recipe.critic is not None:
         model = value_model(policy.model, seed_for(recipe.training.seed, "critic"))

@@ -1,10 +1,11 @@
-"""ask_user: asks a scripted user, whose answers stand in the task."""
+"""ask_user: asks the user, scripted (the answers stand in the task) or played by a language model."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+from toolwise.tools.played_user import PlayedUser
 from toolwise.tools.session import Session
 from toolwise.tools.tool import Tool, ToolError
 
@@ -47,9 +48,22 @@ def ask(question: str, session: Session) -> str:
     return reply(persona, question)
 
 
-def ask_user() -> Tool:
-    """The tool ``ask_user(question)``."""
-    return Tool.from_function(ask, name="ask_user", inline=True)
+def ask_user(user: PlayedUser | None = None) -> Tool:
+    """The tool ``ask_user(question)``.
+
+    Args:
+        user: Played by a language model; None is the scripted user.
+    """
+    if user is None:
+        return Tool.from_function(ask, name="ask_user", inline=True)
+
+    async def ask_played(question: str, session: Session) -> str:
+        return await user.reply(question, session)
+
+    scripted = ask_user()
+    return Tool(
+        scripted.name, scripted.description, scripted.parameters, ask_played, time_limit=user.time_limit
+    )
 
 
 def _words(text: str) -> str:

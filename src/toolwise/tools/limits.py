@@ -9,7 +9,15 @@ from typing import Any
 
 
 class TimeLimitError(Exception):
-    """The time limit passed; not to be confused with a TimeoutError that the tool itself raised."""
+    """The time limit passed; not to be confused with a TimeoutError that the tool itself raised.
+
+    Args:
+        limit: Seconds.
+    """
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class ToolExitError(Exception):
@@ -35,7 +43,7 @@ async def await_within(work: Coroutine[Any, Any, Any], limit: float) -> Any:
         raise
     if not done:
         _abandon(task)
-        raise TimeLimitError
+        raise TimeLimitError(limit)
     if task.cancelled():
         raise ToolExitError("the tool cancelled itself")
     return task.result()
@@ -81,7 +89,7 @@ async def thread_within(function: Callable[[], Any], limit: float) -> Any:
     await asyncio.wait({outcome}, timeout=limit)
     if not outcome.done():
         outcome.cancel()
-        raise TimeLimitError
+        raise TimeLimitError(limit)
     return outcome.result()
 
 

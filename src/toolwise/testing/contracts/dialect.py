@@ -18,6 +18,7 @@ _SPEC = {
         "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}},
     },
 }
+_CALL = {"name": "calculator", "arguments": {"expression": "6 * 7"}}
 _RESULTS = (
     ToolResult("calculator", "42"),
     ToolResult("calculator", "Error: it is broken", ErrorKind.TOOL_FAILURE),
@@ -29,17 +30,20 @@ def check_dialect(
     messages: Sequence[Message] = _ASK,
     tools: Sequence[Mapping[str, Any]] = (_SPEC,),
     results: Sequence[ToolResult] = _RESULTS,
+    call: Mapping[str, Any] = _CALL,
 ) -> None:
     """Check a dialect on a prompt, a turn with a call, a turn with an answer, and an observation.
 
     What it renders it reads back; a rendered turn ends as a sampled one would; an observation only adds the
-    end token where the turn has none; tools change the prompt; and no token sequence makes it raise.
+    end token where the turn has none (and nothing where turns end at stop strings); tools change the prompt;
+    and no token sequence makes it raise.
 
     Args:
         dialect: What is checked.
         messages: A conversation up to the assistant's turn.
         tools: OpenAI function objects; none for a dialect whose prompts describe them in their own text.
         results: Of the calls of a turn.
+        call: A call that the dialect can write, as ``{"name": …, "arguments": {…}}``.
 
     Raises:
         AssertionError: Says what is broken.
@@ -53,8 +57,9 @@ def check_dialect(
     require(prompt == dialect.render_prompt(messages, tools), "render_prompt gives other tokens each time")
     if tools:
         require(prompt != dialect.render_prompt(messages, ()), "the prompt does not show the tools")
-    call = {"name": "calculator", "arguments": {"expression": "6 * 7"}}
-    asked = _round_trip(dialect, {"content": "", "tool_calls": [{"type": "function", "function": call}]})
+    asked = _round_trip(
+        dialect, {"content": "", "tool_calls": [{"type": "function", "function": dict(call)}]}
+    )
     require(
         [(each.name, dict(each.arguments), each.error) for each in asked.calls]
         == [(call["name"], call["arguments"], None)],
@@ -69,7 +74,8 @@ def check_dialect(
     left_open = dialect.render_observation(results, closed=False)
     require(_tokens(closed) and _tokens(left_open), "render_observation does not give token ids")
     require(
-        left_open[-len(closed) :] == closed and len(left_open) > len(closed),
+        (left_open[-len(closed) :] == closed and len(left_open) > len(closed))
+        or (bool(dialect.stop_strings) and left_open == closed),
         "the observation after an open turn is not an end token and then that after a closed one",
     )
 
@@ -77,7 +83,10 @@ def check_dialect(
 def _round_trip(dialect: Dialect, message: Message) -> Any:
     token_ids = dialect.render_turn({"role": "assistant"} | dict(message))
     require(_tokens(token_ids), "render_turn does not give token ids")
-    if dialect.stop_token_ids:
+    if dialect.stop_strings:
+        text = dialect.parse(token_ids).text
+        require(text.endswith(tuple(dialect.stop_strings)), "a rendered turn does not end in a stop string")
+    elif dialect.stop_token_ids:
         require(token_ids[-1] in dialect.stop_token_ids, "a rendered turn does not end in a stop token")
         require(
             not set(token_ids[:-1]) & set(dialect.stop_token_ids),

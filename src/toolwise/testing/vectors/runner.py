@@ -16,6 +16,7 @@ IMPLEMENTED = {
     "matchtir_dual_advantage.json": "matchtir:checks",
     "otc_vectors.jsonl": "otc:checks",
     "searchr1_vectors.jsonl": "search_r1:checks",
+    "smart_parser_vectors.jsonl": "smart:checks",
     "toolrl_vectors.jsonl": "toolrl:checks",
     "verl_advantages.json": "advantages:checks",
     "verl_aux_losses.json": "losses:auxiliary_checks",

@@ -58,7 +58,11 @@ def demonstrate(
             calls = question.calls
         messages = [*task.prompt, *_turns(world, question, belief, calls)]
         (tree,) = demonstration_trees(task.id, messages, specs, dialect)
-        trees.append(_weighted(tree, question, belief, dialect, decision_weight))
+        stem, thought = (
+            dialect.render_turn({"content": "", "reasoning_content": text})
+            for text in (f"{question.recall.rstrip()}.", f"{question.recall}{belief}.")
+        )
+        trees.append(weigh_belief(tree, stem, thought, belief != question.belief, decision_weight))
     return trees
 
 
@@ -70,7 +74,7 @@ def _turns(
     for tool, name, value in calls:
         call = {"type": "function", "function": {"name": tool, "arguments": {name: value}}}
         turns.append({"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [call]})
-        turns.append({"role": "tool", "name": tool, "content": _result(world, question, tool, value)})
+        turns.append({"role": "tool", "name": tool, "content": tool_result(world, question, tool, value)})
         thought = question.second
     final: dict[str, Any] = {"role": "assistant", "content": f"Answer: {question.answer}"}
     if thought:
@@ -78,7 +82,8 @@ def _turns(
     return [*turns, final]
 
 
-def _result(world: Almanac, question: Question, tool: str, value: str) -> str:
+def tool_result(world: Almanac, question: Question, tool: str, value: str) -> str:
+    """What a tool gives for the call that a perfect agent makes."""
     if tool != "search":
         return question.answer
     relation, _, subject = value.partition(" of ")
@@ -86,16 +91,22 @@ def _result(world: Almanac, question: Question, tool: str, value: str) -> str:
     return f"1. {statement(relation, plain, world.current[relation, plain])}"
 
 
-def _weighted(
-    tree: RolloutTree, question: Question, belief: str, dialect: Dialect, decision_weight: float
+def weigh_belief(
+    tree: RolloutTree, stem: Sequence[int], thought: Sequence[int], made_up: bool, decision_weight: float
 ) -> RolloutTree:
-    """Weigh the decision, and take the tokens of a made-up belief out of the supervised loss."""
+    """Weigh the decision of the first turn, and take a made-up belief out of the supervised loss.
+
+    Args:
+        tree: A demonstration whose first turn recalls something.
+        stem: Tokens of such a turn that recalls no value.
+        thought: Tokens of one that recalls this value and ends where the decision falls.
+        made_up: Whether the text never stated the value.
+        decision_weight: Weight of the first token that is no longer in `thought`.
+    """
     turn = tree.turns[1]
-    stem = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall.rstrip()}."})
-    thought = dialect.render_turn({"content": "", "reasoning_content": f"{question.recall}{belief}."})
     weights = [1.0] * len(turn.token_ids)
     weights[_common(thought, turn.token_ids)] = decision_weight
-    if belief != question.belief:
+    if made_up:
         start = _common(stem, turn.token_ids)
         stop = start + len(thought) - len(stem)
         weights[start:stop] = [0.0] * (stop - start)

@@ -1,4 +1,4 @@
-"""``toolwise data …``: training data from public files."""
+"""``toolwise data toolrl``: training data from public function-calling files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,89 @@
+"""``toolwise benchmark``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolwise.cli import options
+from toolwise.core import ToolwiseError
+
+
+def benchmark(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="bfcl, api-bank, gsm8k …; any other lists them.")
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder with the benchmark's files, under their names.")
+    ],
+    model: options.Model = None,
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Instead of a model: lines of {"id", "output"}.')
+    ] = None,
+    config: options.Config = None,
+    corpus: options.Corpus = None,
+    category: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only items of this one; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items of each category.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out items without a prediction.")] = False,
+    underscore_names: Annotated[
+        bool, typer.Option("--underscore-names", help="BFCL: dots in names are shown as underscores.")
+    ] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Gets results.json and items/.")] = Path(
+        "runs/benchmarks"
+    ),
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name in the table. Default: that of the model or the file."),
+    ] = None,
+    seed: options.Seed = None,
+    set_: options.Set = None,
+) -> None:
+    """Score a model, or outputs from a file, on a public benchmark, with 95% intervals.
+
+    Example: toolwise benchmark bfcl --data bfcl_v4 --predictions outputs.jsonl --category simple_python
+    """
+    from rich.console import Console
+
+    from toolwise.cli.painting import plain_lines
+    from toolwise.cli.progress import progress
+    from toolwise.evaluation.benchmarks import measures_table
+    from toolwise.systems.benchmarking import (
+        benchmark_items,
+        read_predictions,
+        run_benchmark,
+        score_predictions,
+    )
+
+    if (model is None) == (predictions is None):
+        raise ToolwiseError(
+            "give either a model or predictions", mend="add --model DIR or --predictions FILE"
+        )
+    chosen, tasks = benchmark_items(
+        name, data, categories=category, limit=limit, underscore_names=underscore_names
+    )
+    console = Console()
+    label = policy or re.sub(r"[^\w.-]+", "-", Path(model or "").name or (predictions or Path()).stem)
+    if predictions is not None:
+        run = score_predictions(chosen, tasks, read_predictions(predictions), out, label, partial=partial)
+    else:
+        recipe = options.model_recipe(config, options.Given(model, None, None, corpus, None, seed, set_))
+        with progress(console, "benchmark") as report:
+            run = run_benchmark(
+                chosen,
+                tasks,
+                recipe,
+                out,
+                label,
+                done=lambda finished, total: report(finished, total, {}),
+                say=plain_lines(console),
+            )
+    console.print(measures_table({label: run.measures}, title=f"{name} ({len(run.items)} items)"))
+    lines = [f"results: {run.results}", f"items: {run.verdicts}"]
+    if run.predictions is not None:
+        lines.append(f"predictions: {run.predictions}")
+    plain_lines(console)("\n".join(lines))

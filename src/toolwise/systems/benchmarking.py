@@ -1,0 +1,269 @@
+"""Public benchmarks: items from their files, outputs from a model or a file, and the results on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolwise.core import Task, ToolwiseError
+from toolwise.core.records import Row, read_rows
+from toolwise.data import benchmarks as files
+from toolwise.data.reading import read_all
+from toolwise.evaluation import benchmarks as scoring
+from toolwise.evaluation.benchmarks import Benchmark, Measure, Output, ScoredItem
+from toolwise.systems.result_file import other_results, write_result, writing
+
+if TYPE_CHECKING:
+    from toolwise.systems.recipe import RLRecipe
+
+_KEYS = ("benchmark", "policy")
+
+BENCHMARKS: Mapping[str, tuple[Callable[[Path], list[Task]], Callable[[], Benchmark]]] = {
+    "bfcl": (files.read_bfcl, scoring.bfcl_benchmark),
+    "api-bank": (files.read_api_bank, scoring.api_bank_benchmark),
+    "api-bank-toolrl": (files.read_api_bank_toolrl, scoring.api_bank_toolrl_benchmark),
+    "metatool-awareness": (files.read_metatool_awareness, scoring.metatool_awareness_benchmark),
+    "metatool-selection": (files.read_metatool_selection, scoring.metatool_selection_benchmark),
+    "bamboogle": (files.read_bamboogle, lambda: scoring.short_answer_benchmark("bamboogle")),
+    "nq-open": (files.read_nq_open, lambda: scoring.short_answer_benchmark("nq-open")),
+    "multihop": (files.read_multihop, lambda: scoring.short_answer_benchmark("multihop")),
+    "gsm8k": (files.read_gsm8k, lambda: scoring.mathematics_benchmark("gsm8k")),
+    "math500": (files.read_math500, lambda: scoring.mathematics_benchmark("math500")),
+}
+"""For each benchmark what reads its items, and how they are scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRun:
+    """What a benchmark found.
+
+    Attributes:
+        measures: The figures.
+        items: Every item with its output and score.
+        results: The file with the record.
+        verdicts: The file with a line for each item.
+        predictions: The file with the outputs of a model, in the format in which outputs are read; None if
+            they came from a file.
+    """
+
+    measures: tuple[Measure, ...]
+    items: tuple[ScoredItem, ...]
+    results: Path
+    verdicts: Path
+    predictions: Path | None = None
+
+
+def benchmark_items(
+    name: str,
+    folder: str | Path,
+    *,
+    categories: Sequence[str] | None = None,
+    limit: int | None = None,
+    underscore_names: bool = False,
+) -> tuple[Benchmark, list[Task]]:
+    """A benchmark and its items: what to show to a model (``prompt``, ``tools``) and how to score it.
+
+    Args:
+        name: One of `BENCHMARKS`.
+        folder: Holds its files under their published names.
+        categories: Take only items of these; None for all, but of BFCL the single-turn ones.
+        limit: Take only so many items of each category.
+        underscore_names: BFCL: show dots in the names of functions as underscores, and expect them so.
+
+    Raises:
+        ToolwiseError: The name or a category is not known, or the files cannot be used.
+    """
+    if name not in BENCHMARKS:
+        raise ToolwiseError(f"the benchmark '{name}' is not known", mend=f"known are {', '.join(BENCHMARKS)}")
+    if underscore_names and name != "bfcl":
+        raise ToolwiseError("underscores for dots are a matter of bfcl only", mend="leave the option out")
+    read, make = BENCHMARKS[name]
+    if name == "bfcl":
+        benchmark = scoring.bfcl_benchmark(underscore_names)
+        tasks = files.read_bfcl(folder, categories or None, underscore_names)
+    else:
+        benchmark, tasks = make(), read(Path(folder))
+        if categories:
+            tasks = _of_categories(tasks, categories, name)
+    return benchmark, _limited(tasks, limit)
+
+
+def read_predictions(path: str | Path) -> dict[str, Output]:
+    """Outputs by item: JSONL or Parquet with ``id``, ``output`` and perhaps ``tool_calls``.
+
+    ``output`` is what `Output.from_value` reads: a text, a list of calls, an OpenAI-style message, or a list
+    of turns; ``tool_calls`` is the number of calls until the answer.
+
+    Raises:
+        ToolwiseError: The file cannot be read, or lists the rows that cannot be used.
+    """
+    path = Path(path)
+    return {made.id: made.output for made in read_all(path, read_rows(path), _prediction)}
+
+
+def score_predictions(
+    benchmark: Benchmark,
+    tasks: Sequence[Task],
+    outputs: Mapping[str, Output],
+    out: Path,
+    policy: str,
+    *,
+    partial: bool = False,
+) -> BenchmarkRun:
+    """Score outputs and write ``results.json`` and ``items/BENCHMARK-POLICY.jsonl``.
+
+    A record of the same benchmark and policy in ``results.json`` is replaced, others stay.
+
+    Args:
+        benchmark: Which one.
+        tasks: Its items.
+        outputs: By id.
+        out: The folder to write to.
+        policy: Name of the model in the results.
+        partial: Leave out items without an output.
+
+    Raises:
+        ToolwiseError: Outputs and items do not belong together, or the folder cannot be written.
+    """
+    results, verdicts = out / "results.json", out / "items" / f"{_stem(benchmark, policy)}.jsonl"
+    other_results(results, {"benchmark": benchmark.name, "policy": policy}, _KEYS)
+    items = scoring.score_outputs(benchmark, tasks, outputs, partial=partial)
+    measures = benchmark.measures(items)
+    with writing(out):
+        _write_lines(verdicts, [scoring.item_record(item) for item in items])
+        write_result(results, scoring.benchmark_record(benchmark.name, policy, measures), _KEYS)
+    return BenchmarkRun(tuple(measures), tuple(items), results, verdicts)
+
+
+def run_benchmark(
+    benchmark: Benchmark,
+    tasks: Sequence[Task],
+    recipe: RLRecipe,
+    out: Path,
+    policy: str,
+    *,
+    done: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = print,
+) -> BenchmarkRun:
+    """Let a local model write an output for each item, greedily, and score them.
+
+    Besides what `score_predictions` writes, the outputs go to ``predictions/BENCHMARK-POLICY.jsonl``.
+
+    Args:
+        benchmark: Which one.
+        tasks: Its items.
+        recipe: Model, dialect, tools and limits.
+        out: The folder to write to.
+        policy: Name of the model in the results.
+        done: Hears of finished items.
+        say: Hears what the user should know.
+
+    Raises:
+        ToolwiseError: The model cannot be used, or the items need several user turns.
+    """
+    from toolwise.sampling import SamplingParams
+    from toolwise.systems.material import task_texts
+    from toolwise.systems.policy import fitting_tasks, load_policy
+
+    if any("turns" in task.info for task in tasks):
+        raise ToolwiseError(
+            "items with several user turns are not played with a local model",
+            where=benchmark.name,
+            mend="score outputs from a file (--predictions)",
+        )
+    loaded = load_policy(recipe, lambda: task_texts(tasks))
+    config, shown = recipe.rollout, list(tasks)
+    if benchmark.tools == "recipe":
+        shown = [replace(task, tools=loaded.toolbox.names) for task in tasks]
+    else:
+        config = config.model_copy(update={"limits": config.limits.model_copy(update={"max_turns": 1})})
+    shown = fitting_tasks(loaded, shown, recipe.tasks, config.limits.max_turn_tokens, say)
+    predictions = out / "predictions" / f"{_stem(benchmark, policy)}.jsonl"
+    other_results(out / "results.json", {"benchmark": benchmark.name, "policy": policy}, _KEYS)
+    # Whatever cannot be written is found out before the items are played, not after.
+    with writing(out):
+        _write_lines(predictions, [])
+    finished = 0
+
+    def count(_: Any) -> None:
+        nonlocal finished
+        finished += 1
+        if done is not None:
+            done(finished, len(shown))
+
+    trees = loaded.collector(config, recipe.training.seed).collect(
+        shown, run=("benchmark",), samples=1, params=SamplingParams(temperature=0.0), done=count
+    )
+    outputs = {tree.task.id: Output.from_rollout(tree.rollouts()[0]) for tree in trees}
+    with writing(out):
+        _write_lines(predictions, [_record(identity, output) for identity, output in outputs.items()])
+    run = score_predictions(benchmark, shown, outputs, out, policy)
+    return replace(run, predictions=predictions)
+
+
+def _of_categories(tasks: Sequence[Task], categories: Sequence[str], name: str) -> list[Task]:
+    known = list(dict.fromkeys(task.info.get("category", "") for task in tasks))
+    for category in categories:
+        if category not in known:
+            listed = ", ".join(filter(None, known)) or "none"
+            raise ToolwiseError(
+                f"the category '{category}' is not known", where=name, mend=f"there are: {listed}"
+            )
+    return [task for task in tasks if task.info.get("category") in categories]
+
+
+def _limited(tasks: Sequence[Task], limit: int | None) -> list[Task]:
+    taken: dict[str, int] = {}
+    kept = []
+    for task in tasks:
+        category = str(task.info.get("category", ""))
+        taken[category] = taken.get(category, 0) + 1
+        if limit is None or taken[category] <= limit:
+            kept.append(task)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    id: str
+    output: Output
+
+
+def _prediction(row: Row) -> _Prediction:
+    record = row.record
+    if not isinstance(record, Mapping):
+        raise ToolwiseError("is no object", mend='write {"id": …, "output": …}')
+    if unknown := sorted(record.keys() - {"id", "output", "tool_calls"}):
+        raise ToolwiseError(f"field '{unknown[0]}' is not known", mend="known are id, output and tool_calls")
+    if not isinstance(record.get("id"), str) or "output" not in record:
+        raise ToolwiseError("field 'id' or 'output' is missing", mend='write {"id": …, "output": …}')
+    calls = record.get("tool_calls")
+    if calls is not None and (isinstance(calls, bool) or not isinstance(calls, int) or calls < 0):
+        raise ToolwiseError(f"field 'tool_calls' is {calls!r}", mend="write a whole number from 0")
+    return _Prediction(record["id"], Output.from_value(record["output"], calls))
+
+
+def _record(identity: str, output: Output) -> dict[str, Any]:
+    written: Any = output.text
+    if output.given_calls is not None:
+        calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in output.given_calls]
+        broken = any(call.error for call in output.given_calls)
+        # Broken calls keep their text, so that they are broken again when they are read.
+        written = output.text if broken else {"content": output.text, "tool_calls": calls}
+    return {"id": identity, "output": written, "tool_calls": output.tool_calls}
+
+
+def _stem(benchmark: Benchmark, policy: str) -> str:
+    return f"{benchmark.name}-" + (re.sub(r"[^\w.-]+", "-", policy).strip(".") or "policy")
+
+
+def _write_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+    unfinished.replace(path)

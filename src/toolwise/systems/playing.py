@@ -1,0 +1,93 @@
+"""Who plays the tasks: a model in this process, or one behind an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from toolwise.core import Task, ToolwiseError
+from toolwise.core.endpoint import ChatConfig
+from toolwise.rollout import ChatCollector, Player
+from toolwise.sampling import EndpointChat
+from toolwise.systems.connecting import connect_user
+from toolwise.systems.material import task_texts
+from toolwise.systems.policy import Say, check_tools, fitting_tasks, load_policy
+from toolwise.systems.recipe import RLRecipe
+from toolwise.tools import Toolbox, build_toolbox
+
+_ROWS = 128
+"""Rollouts that the embedded engine decodes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that is ready to play tasks.
+
+    Attributes:
+        player: Plays them.
+        toolbox: What it may call; to be closed when it is done.
+        tasks: Those that it can play.
+        decode: Text of one token; None for a model behind an endpoint, whose tokens nobody sees.
+        spent: What an endpoint has been asked so far, in one line; empty for a model in this process.
+        at_once: How many rollouts it plays well at the same time.
+    """
+
+    player: Player
+    toolbox: Toolbox
+    tasks: list[Task]
+    decode: Callable[[int], str] | None
+    spent: Callable[[], str]
+    at_once: int
+
+
+def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say) -> Prepared:
+    """The model of a recipe, ready to play tasks.
+
+    Args:
+        recipe: Model, dialect, tools, limits.
+        tasks: What it shall play; what does not fit into its context is treated as the recipe says.
+        say: Hears what the user should know.
+
+    Raises:
+        ToolwiseError: The model or the tasks cannot be used.
+    """
+    if recipe.model.endpoint is not None:
+        return _behind_endpoint(recipe, recipe.model.endpoint, tasks)
+    policy = load_policy(recipe, lambda: task_texts(tasks))
+    fitting = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
+    player = policy.collector(recipe.rollout, recipe.training.seed)
+    return Prepared(
+        player,
+        policy.toolbox,
+        fitting,
+        decode=lambda token: str(policy.tokenizer.decode([token])),
+        spent=lambda: "",
+        at_once=_ROWS,
+    )
+
+
+def _behind_endpoint(recipe: RLRecipe, config: ChatConfig, tasks: Sequence[Task]) -> Prepared:
+    if recipe.dialect.type != "hermes":
+        raise ToolwiseError(
+            f"is {recipe.dialect.type}; a model behind an endpoint calls tools by the protocol's own calls",
+            where="dialect.type",
+            mend="set it to hermes, or give the model itself with --model",
+        )
+    if recipe.dialect.template_arguments:
+        raise ToolwiseError(
+            "cannot be applied here: the server renders the template",
+            where="dialect.template_arguments",
+            mend="send them by model.endpoint.extra, for vLLM: {chat_template_kwargs: {…}}",
+        )
+    toolbox = build_toolbox(recipe.tools, connect_user)
+    check_tools(toolbox, tasks)
+    client = EndpointChat(config)
+    player = ChatCollector(client, toolbox, recipe.rollout, recipe.training.seed, config.concurrency)
+    return Prepared(
+        player,
+        toolbox,
+        list(tasks),
+        decode=None,
+        spent=lambda: f"endpoint: {client.spending.said()}",
+        at_once=config.concurrency,
+    )

@@ -1,0 +1,114 @@
+"""SMART chains of the almanac, written by the world itself: it knows what is within knowledge.
+
+Each chain recalls first, then says why a tool is needed or not (the justification), and then calls or
+answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from toolwise.core import Message, RolloutTree
+from toolwise.dialects import Dialect, StepTool
+from toolwise.dialects.smart_steps import Step, format_final, format_steps
+from toolwise.rollout import demonstration_trees
+from toolwise.worlds.almanac.demonstrations import tool_result, weigh_belief
+from toolwise.worlds.almanac.questions import KINDS, Question, ask
+from toolwise.worlds.almanac.world import Almanac
+
+INSTRUCTION = "Tools: {tool_names}"
+"""All that a model of a million parameters is told; its tokenizer knows few other words."""
+
+CHAIN_TOOLS: Mapping[str, StepTool] = {
+    "Code": StepTool("calculator", "expression", fenced=True),
+    "Search": StepTool("search", "query"),
+    "AskUser": StepTool("ask_user", "question"),
+}
+"""SMART's tools in the almanac; its only code is arithmetic."""
+
+KNOWN = "This is known."
+JUSTIFICATIONS = {
+    "unknown person": "This is unknown, look it up.",
+    "changed fact": "This is now another, look it up.",
+    "long arithmetic": "This is a long one, use the calculator.",
+    "own preference": "This is for the user, ask.",
+    "two-hop": "This is now another, look it up.",
+}
+"""Why a tool is needed, by kind of question."""
+
+_STEP_NAMES = {known.tool: name for name, known in CHAIN_TOOLS.items()}
+_TITLES = {"Search": "Look up", "Code": "Compute", "AskUser": "Ask"}
+
+
+def chain(world: Almanac, question: Question, belief: str | None = None) -> list[Step]:
+    """The steps of one question up to its final response, tool outputs included.
+
+    Args:
+        world: Where the answers come from.
+        question: What is asked.
+        belief: What the model recalls; None: what the text says, or ``unknown``. A tool is needed where the
+            kind needs one, and where a belief turns out to be wrong.
+    """
+    recalled = (question.belief or "unknown") if belief is None else belief
+    known = not KINDS[question.kind].needs_tool and recalled == question.answer
+    reason = KNOWN if known else JUSTIFICATIONS.get(question.kind, JUSTIFICATIONS["unknown person"])
+    steps = [Step("Recall", f"{question.recall}{recalled}. {reason}")]
+    if known:
+        return steps
+    tool, _, value = question.calls[0]
+    name = _STEP_NAMES[tool]
+    body = f"```python\n{value}\n```" if CHAIN_TOOLS[name].fenced else value
+    steps.append(Step(_TITLES[name], body, name, tool_result(world, question, tool, value)))
+    if question.second:
+        steps.append(Step("Recall", f"{question.second} {KNOWN}"))
+    return steps
+
+
+def chain_messages(steps: Sequence[Step], answer: str) -> list[Message]:
+    """A chain as turns: the assistant's up to each tool step, that tool's output, and the final response."""
+    messages: list[Message] = []
+    begun: list[Step] = []
+    first = 1
+    for step in steps:
+        begun.append(Step(step.title, step.body, step.tool))
+        if step.tool is None:
+            continue
+        tool = CHAIN_TOOLS[step.tool]
+        messages.append({"role": "assistant", "content": format_steps(begun, first)})
+        messages.append({"role": "tool", "name": tool.tool, "content": step.output or ""})
+        first, begun = first + len(begun), []
+    parts = [format_steps(begun, first)] if begun else []
+    return [*messages, {"role": "assistant", "content": "\n\n".join([*parts, format_final(answer)])}]
+
+
+def demonstrate_chains(
+    world: Almanac,
+    chosen: Sequence[tuple[Question, int]],
+    beliefs: Sequence[str],
+    specs: Sequence[Mapping[str, Any]],
+    dialect: Dialect,
+    *,
+    decision_weight: float = 1.0,
+) -> list[RolloutTree]:
+    """One chain for each question, as a tree to imitate.
+
+    Args:
+        world: Where the answers come from.
+        chosen: Questions and their wordings.
+        beliefs: What the base model recalls for each, the value only.
+        specs: The tools' schemas.
+        dialect: SMART's, with `CHAIN_TOOLS`.
+        decision_weight: Supervised weight of the first token of the justification, where the decision falls.
+    """
+    trees = []
+    for (question, wording), belief in zip(chosen, beliefs, strict=True):
+        task = ask(question, wording)
+        messages = [*task.prompt, *chain_messages(chain(world, question, belief), question.answer)]
+        (tree,) = demonstration_trees(task.id, messages, specs, dialect)
+        stem, thought = (
+            dialect.render_turn({"content": format_steps([Step("Recall", text)])})
+            for text in (f"{question.recall.rstrip()}. This is", f"{question.recall}{belief}. This is")
+        )
+        trees.append(weigh_belief(tree, stem, thought, belief != question.belief, decision_weight))
+    return trees

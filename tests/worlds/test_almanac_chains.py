@@ -1,0 +1,85 @@
+"""SMART chains of the almanac: a tool just where knowledge ends, real outputs, no made-up belief taught."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+
+import pytest
+
+from toolwise.dialects import SmartDialect
+from toolwise.dialects.step_tools import call_of
+from toolwise.tools import Session
+from toolwise.worlds.almanac import KINDS, TOOLS, WorldSize, ask, build_world
+from toolwise.worlds.almanac.agent import almanac_toolbox
+from toolwise.worlds.almanac.base import train_tokenizer
+from toolwise.worlds.almanac.chains import (
+    CHAIN_TOOLS,
+    INSTRUCTION,
+    chain,
+    chain_messages,
+    demonstrate_chains,
+)
+from toolwise.worlds.almanac.questions import questions
+
+SIZE = WorldSize(known_people=40, unknown_people=60, towns=30, prizes=30, dishes=30)
+
+
+@cache
+def world():
+    return build_world(0, SIZE)
+
+
+@cache
+def dialect():
+    return SmartDialect(train_tokenizer(world()), instruction=INSTRUCTION, tools=CHAIN_TOOLS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tool_is_called_just_where_it_is_needed_and_gives_what_the_chain_says(kind):
+    toolbox = almanac_toolbox(world())
+    for question in questions(world(), kind, "train")[:5]:
+        steps = chain(world(), question)
+        called = [step for step in steps if step.tool is not None]
+        assert len(called) == KINDS[kind].needs_tool
+        for step in called:
+            result = asyncio.run(toolbox.run(call_of(step, CHAIN_TOOLS), Session(ask(question))))
+            assert (result.content, result.error) == (step.output, None)
+        assert question.answer in (steps[-1].output or steps[-1].body)
+
+
+def test_a_wrong_belief_about_something_known_is_looked_up():
+    question = questions(world(), "known person", "train")[0]
+    assert len(chain(world(), question, "something else")) == 2
+    assert len(chain(world(), question, question.answer)) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_demonstration_reads_back_as_its_chain_and_does_not_teach_made_up_beliefs(kind):
+    specs = almanac_toolbox(world()).specs(TOOLS)
+    question = questions(world(), kind, "train")[0]
+    made_up = "Nonsense"
+    for belief in {question.belief or "unknown", made_up}:
+        (tree,) = demonstrate_chains(world(), [(question, 0)], [belief], specs, dialect(), decision_weight=5)
+        steps = chain(world(), question, belief)
+        calls = [call for turn in tree.turns for call in turn.calls]
+        assert calls == [call_of(step, CHAIN_TOOLS) for step in steps if step.tool is not None]
+        assert tree.turns[-1].answer == question.answer
+        assert len(tree.turns) == 2 + 2 * len(calls)
+        first = tree.turns[1]
+        tokens = [dialect()._template.decode([token]) for token in first.token_ids]
+        pairs = list(zip(tokens, first.supervised_weights, strict=True))
+        untaught = "".join(token for token, weight in pairs if weight == 0)
+        assert untaught.strip(" .") == ("" if belief == question.belief else belief)
+        (decision,) = [place for place, (_, weight) in enumerate(pairs) if weight == 5]
+        assert "".join(tokens[:decision]).endswith(f"{belief}. This is")
+
+
+def test_steps_are_numbered_on_from_turn_to_turn():
+    question = questions(world(), "two-hop", "train")[0]
+    messages = chain_messages(chain(world(), question), question.answer)
+    assert [message["role"] for message in messages] == ["assistant", "tool", "assistant"]
+    assert "- Step 1: " in messages[0]["content"]
+    assert messages[0]["content"].count("(tool: Search)") == 1
+    assert messages[2]["content"].startswith("- Step 3: Recall (general reasoning)\n")
+    assert messages[2]["content"].endswith(f"### Final Response\n{question.answer}")
