@@ -64,7 +64,37 @@ LLAMA = """
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|start|>assistant<|mid|>\\n\\n' }}{% endif %}
 """
+# As Mistral 7B v0.3 does: tools stand before the last user message, and ids have nine characters.
+MISTRAL = """
+{%- set asked = messages | selectattr('role', 'equalto', 'user') | list %}
+{{- bos_token }}
+{%- for message in messages %}
+{%- if message.role == 'user' %}
+{%- if tools and message == asked[-1] %}
+{{- '[AVAILABLE_TOOLS]GAP' + tools | tojson + '[/AVAILABLE_TOOLS]' }}
+{%- endif %}
+{{- '[INST]GAP' + message.content + '[/INST]' }}
+{%- elif message.tool_calls %}
+{{- '[TOOL_CALLS]GAP[' }}
+{%- for call in message.tool_calls %}
+{%- if call.id | default('') | length != 9 %}{{- raise_exception('ids have nine letters') }}{% endif %}
+{{- '{"name": ' + call.function.name | tojson }}
+{{- ', "arguments": ' + call.function.arguments | tojson + ', "id": "' + call.id + '"}' }}
+{%- if not loop.last %}{{- ', ' }}{% endif %}
+{%- endfor %}
+{{- ']' + eos_token }}
+{%- elif message.role == 'assistant' %}{{- message.content + eos_token }}
+{%- elif message.role == 'tool' %}
+{%- if message.tool_call_id | length != 9 %}{{- raise_exception('ids have nine letters') }}{% endif %}
+{{- '[TOOL_RESULTS]GAP{"content": ' + message.content | string + ', "call_id": "' }}
+{{- message.tool_call_id + '"}[/TOOL_RESULTS]' }}
+{%- else %}{{- raise_exception('only user, assistant and tool') }}
+{%- endif %}
+{%- endfor %}
+"""
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|bos|>", "<|start|>", "<|mid|>", "<|eot|>"]
+SPECIAL += ["<|eom_id|>", "<|python_tag|>", "[INST]", "[/INST]", "[TOOL_CALLS]", "[TOOL_RESULTS]"]
+SPECIAL += ["[/TOOL_RESULTS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "</s>"]
 TRAINING_TEXT = [
     'assistant user system <think>\n</think>\n\n<tool_call>\n{"name": "search", "arguments": {"query": "x"}}',
     "The river that runs through the city is long; 12 * 34 = 408. <tool_response> Where do they live now?",
@@ -115,5 +145,16 @@ def qwen3(make_tokenizer):
 
 
 @pytest.fixture(scope="session")
+def templates():
+    """Of each family: the template and the end of text."""
+    return {"llama3": (LLAMA, "<|eot|>"), "mistral": (MISTRAL.replace("GAP", ""), "</s>")}
+
+
+@pytest.fixture(scope="session")
 def llama(make_tokenizer):
     return make_tokenizer(LLAMA, eos="<|eot|>")
+
+
+@pytest.fixture(scope="session", params=["", " "], ids=["tight", "spaced"])
+def mistral(make_tokenizer, request):
+    return make_tokenizer(MISTRAL.replace("GAP", request.param), eos="</s>")

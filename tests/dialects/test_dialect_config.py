@@ -4,13 +4,29 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from toolwise.core import ToolwiseError
-from toolwise.dialects import Dialect, DialectConfig, HermesDialect, ToolRLDialect, build_dialect
+from toolwise.dialects import (
+    Dialect,
+    DialectConfig,
+    HermesDialect,
+    Llama3Dialect,
+    MistralDialect,
+    ToolRLDialect,
+    build_dialect,
+)
 
 MODULE = "toolwise_test_dialects"
 parse = TypeAdapter(DialectConfig).validate_python
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("hermes", HermesDialect), ("toolrl", ToolRLDialect)])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("hermes", HermesDialect),
+        ("toolrl", ToolRLDialect),
+        ("llama3", Llama3Dialect),
+        ("mistral", MistralDialect),
+    ],
+)
 def test_ours(qwen, kind, expected):
     dialect = build_dialect(parse({"type": kind}), qwen)
     assert type(dialect) is expected

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toolwise.core import ErrorKind, ToolResult, ToolwiseError
-from toolwise.dialects import ToolRLDialect
+from toolwise.dialects import ToolRLDialect, assistant_text, toolrl_prompt
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 TEMPLATE = (
@@ -98,9 +98,36 @@ def test_observation_is_a_user_message(dialect, tokenizer):
     assert dialect.render_observation(results, closed=False) == [tokenizer.eos_token_id, *tokens]
 
 
-def test_tools_stand_in_the_text(dialect):
-    with pytest.raises(ToolwiseError, match="does not render tools"):
-        dialect.render_prompt([{"role": "user", "content": "?"}], [{"type": "function"}])
+def test_tools_and_history_become_the_published_prompt(dialect, tokenizer):
+    messages = [{"role": "user", "content": "?"}]
+    tools = [{"type": "function", "function": {"name": "a", "description": "Does a."}}]
+    shown = tokenizer.apply_chat_template(
+        list(toolrl_prompt(messages, tools)), tokenize=False, add_generation_prompt=True
+    )
+    assert tokenizer.decode(dialect.render_prompt(messages, tools)) == shown
+    assert "1. Name: a\nDescription: Does a.\nParameters: {}\n" in shown
+    assert "**Dialogue Records History**\n<user> ? </user><|im_end|>" in shown
+    # Without tools a prompt is taken as it is: published tasks hold all of it as text.
+    assert tokenizer.decode(dialect.render_prompt(messages, [])).startswith("<|im_start|>user\n?<|im_end|>")
+
+
+def test_what_a_turn_says_is_told_apart_from_what_ends_it(dialect, tokenizer):
+    said = "<think> x </think>\n<response> hi </response>"
+    assert parse_text(dialect, tokenizer, said + "<|im_end|>").content == said
+    assert parse_text(dialect, tokenizer, said).content == said
+    # A special token that does not end a turn here stays, and spoils the format as in the published program.
+    assert parse_text(dialect, tokenizer, said + "<|endoftext|>").content == said + "<|endoftext|>"
+
+
+def test_assistant_text_of_templates():
+    marker = "<|im_start|>assistant\n"
+    qwen = f"<|im_start|>user\nhi<|im_end|>\n{marker}old<|im_end|>\n{marker} x <|im_end|>"
+    assert assistant_text(qwen, "qwen") == "x"
+    llama = "<|start_header_id|>assistant<|end_header_id|>\n\nx<|eot_id|>"
+    assert assistant_text(llama, "llama") == "x"
+    assert assistant_text(" x ", "qwen") == "x"
+    with pytest.raises(ToolwiseError, match="mistral"):
+        assistant_text("x", "mistral")
 
 
 @pytest.mark.data

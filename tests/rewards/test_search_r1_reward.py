@@ -26,7 +26,13 @@ def rollout(*texts, answer=None, golds=("Beijing",), prompt=PROMPT):
         if number % 2 == 0:
             last = number + 1 == len(texts)
             turns.append(
-                Turn("assistant", (1,), text, sampled=True, logprobs=(0.0,), answer=answer if last else None)
+                Turn(
+                    *("assistant", (1,), text),
+                    sampled=True,
+                    logprobs=(0.0,),
+                    answer=answer if last else None,
+                    content=text.removesuffix("<|im_end|>"),  # as the dialect reads it
+                )
             )
         else:
             results = (ToolResult("search", text),) if "<" in text else ()

@@ -9,7 +9,6 @@ from toolwise.core import Rollout, StopReason, Task, ToolwiseError, Turn
 from toolwise.rewards import (
     ToolRLReward,
     ToolRLSettings,
-    assistant_text,
     best_assignment,
     reward_ranges,
     toolrl_score,
@@ -172,32 +171,21 @@ def test_length_counts_words(words, length, step, expected):
     assert toolrl_score("no tags", text, ToolRLSettings(length=length), step).length == 0
 
 
-def test_assistant_text_of_templates():
-    marker = "<|im_start|>assistant\n"
-    qwen = f"<|im_start|>user\nhi<|im_end|>\n{marker}old<|im_end|>\n{marker} x <|im_end|>"
-    assert assistant_text(qwen, "qwen") == "x"
-    llama = "<|start_header_id|>assistant<|end_header_id|>\n\nx<|eot_id|>"
-    assert assistant_text(llama, "llama") == "x"
-    assert assistant_text(" x ", "qwen") == "x"
-    with pytest.raises(ToolwiseError, match="mistral"):
-        assistant_text("x", "mistral")
-
-
-def rollouts(*texts, answer=REFERENCE):
+def rollouts(*turns, answer=REFERENCE):
     task = Task("t7", ({"role": "user", "content": "?"},), answer=answer)
-    made = [
-        Rollout(task, (Turn("prompt", ()), Turn("assistant", (), text)), (0, 1), 0, "t7", StopReason.ANSWERED)
-        for text in texts
-    ]
+    made = [Rollout(task, (Turn("prompt", ()), one), (0, 1), 0, "t7", StopReason.ANSWERED) for one in turns]
     return task, made
 
 
-def test_reward_strips_end_tokens_and_follows_the_step():
+def test_reward_scores_what_the_dialect_read_and_follows_the_step():
     reward = ToolRLReward(ToolRLSettings(two_stage=True))
-    task, group = rollouts(REFERENCE + "<|im_end|>\n", REFERENCE + "<|endoftext|><|im_end|>", REFERENCE)
-    assert [one.total for one in reward(task, group)] == [2, 2, 2]
+    ended = Turn("assistant", (), REFERENCE + "<|im_end|>\n", content=REFERENCE)
+    task, group = rollouts(ended, Turn("assistant", (), REFERENCE), Turn("assistant", (), ended.text))
+    # Where nobody told text and end token apart, the token is part of what was said.
+    assert [one.total for one in reward(task, group)] == [2, 2, 1]
     reward.begin_step(30)
-    assert [one.parts for one in reward(task, group)] == [{"format": 0.5, "correctness": 3, "length": 0}] * 3
+    first, second, _ = reward(task, group)
+    assert first.parts == second.parts == {"format": 0.5, "correctness": 3, "length": 0}
     fresh = ToolRLReward(ToolRLSettings(two_stage=True))
     fresh.load_state_dict(reward.state_dict())
     assert fresh(task, group) == reward(task, group)
@@ -205,7 +193,7 @@ def test_reward_strips_end_tokens_and_follows_the_step():
 
 @pytest.mark.parametrize("answer", [None, ["a"], "<think> a </think>\n<tool_call>\nnot json\n</tool_call>"])
 def test_a_task_without_a_reference_turn_is_refused_by_name(answer):
-    task, group = rollouts("x", answer=answer)
+    task, group = rollouts(Turn("assistant", (), "x"), answer=answer)
     with pytest.raises(ToolwiseError, match="task 't7', field 'answer'"):
         ToolRLReward()(task, group)
 

@@ -58,6 +58,28 @@ def test_toolrl_has_the_settings_of_its_program():
     assert settled.total_steps == 60
 
 
+def test_the_published_toolrl_states_what_the_program_does_beside_the_paper():
+    clean, published = load_recipe("toolrl"), load_recipe("toolrl-published")
+    assert isinstance(clean, RLRecipe)
+    assert isinstance(published, RLRecipe)
+    assert (published.kl_in_reward.estimator, published.kl_in_reward.coefficient) == ("k1", 0.001)
+    assert (published.loss.kl.coefficient, published.loss.entropy_coefficient) == (0.0, 0.001)
+    learner = published.learner.settled(416)
+    # The four updates of the first training step have the rate 0; then it is constant.
+    assert [learner.rate(step) for step in (0, 3, 4, 415)] == [0.0, 0.0, 1e-6, 1e-6]
+    assert (
+        published.model_copy(
+            update={
+                "system": "toolrl",
+                "kl_in_reward": clean.kl_in_reward,
+                "loss": clean.loss,
+                "learner": clean.learner,
+            }
+        )
+        == clean
+    )
+
+
 def test_search_r1_has_the_published_settings():
     recipe = load_recipe("search-r1")
     assert isinstance(recipe, RLRecipe)

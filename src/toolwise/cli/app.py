@@ -9,11 +9,14 @@ import typer
 from toolwise.cli import (
     benchmarking,
     data,
+    data_toolrl,
     deciding,
     evaluating,
     looking,
+    merging,
     probing,
     quickstart,
+    remembering,
     running,
     serving,
     training,
@@ -41,6 +44,8 @@ app.command("evaluate", short_help="Measure a model on tasks.")(evaluating.evalu
 app.command("probe", short_help="Find out what a model knows without tools.")(probing.probe)
 app.command("benchmark", short_help="Measure a model on a public benchmark.")(benchmarking.benchmark)
 app.command("rollout", short_help="Try a model on tasks and read its turns.")(running.rollout)
+app.command("memory", short_help="How much memory training takes.")(remembering.memory)
+app.command("merge", short_help="Add a trained adapter to its model's weights.")(merging.merge)
 app.add_typer(show, name="show")
 app.command("report", short_help="Write the page of a run.")(looking.report)
 app.command("doctor", short_help="Say why a run does not learn.")(looking.doctor)
@@ -56,6 +61,9 @@ show.command("decisions", short_help="How sure a policy was of calling a tool or
 show.command("mask", short_help="Token by token, what would be trained on.")(running.show_mask)
 datasets.command("smart-er", short_help="SMART's chains: where knowledge ends and a tool begins.")(
     data.smart_er
+)
+datasets.command("toolrl", short_help="Mix ToolACE, xLAM and Hammer records into ToolRL's tasks.")(
+    data_toolrl.toolrl
 )
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 

@@ -109,7 +109,7 @@ class Given:
         data = "demonstrations" if recipe.stage == "sft" else "tasks"
         values: dict[str, Any] = {}
         if self.model is not None:
-            values["model"] = {"source": self.model}
+            values |= {"model.source": self.model, "model.init": None, "model.endpoint": None}
         elif self.endpoint is not None:
             if self.endpoint_model is None and recipe.model.endpoint is None:
                 raise ToolwiseError(

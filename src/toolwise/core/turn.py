@@ -11,49 +11,66 @@ from toolwise.core.errors import ErrorKind
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call as the policy wrote it; ``error`` is set when it could not be read."""
+    """A call as the policy wrote it; ``error`` is set when it could not be read.
+
+    ``id`` is the one that the policy gave it, in dialects whose calls have ids.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     error: ErrorKind | None = None
     detail: str = ""
+    id: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """Plain form for JSON."""
         record: dict[str, Any] = {"name": self.name, "arguments": dict(self.arguments)}
         if self.error is not None:
             record |= {"error": str(self.error), "detail": self.detail}
-        return record
+        return record | ({"id": self.id} if self.id else {})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> ToolCall:
         """Inverse of `to_record`."""
         error = record.get("error")
         return cls(
-            record["name"], record["arguments"], ErrorKind(error) if error else None, record.get("detail", "")
+            record["name"],
+            record["arguments"],
+            ErrorKind(error) if error else None,
+            record.get("detail", ""),
+            record.get("id", ""),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call gave back: the text that the model reads, and what went wrong, if anything did."""
+    """What a call gave back: the text that the model reads, and what went wrong, if anything did.
+
+    ``id`` is that of the call.
+    """
 
     name: str
     content: str
     error: ErrorKind | None = None
     seconds: float = 0.0
+    id: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """Plain form for JSON."""
         error = str(self.error) if self.error is not None else None
-        return {"name": self.name, "content": self.content, "error": error, "seconds": self.seconds}
+        record = {"name": self.name, "content": self.content, "error": error, "seconds": self.seconds}
+        return record | ({"id": self.id} if self.id else {})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> ToolResult:
         """Inverse of `to_record`."""
         error = record.get("error")
         return cls(
-            record["name"], record["content"], ErrorKind(error) if error else None, record.get("seconds", 0.0)
+            record["name"],
+            record["content"],
+            ErrorKind(error) if error else None,
+            record.get("seconds", 0.0),
+            record.get("id", ""),
         )
 
 
@@ -75,6 +92,8 @@ class Turn:
         answer: The final answer, if this turn gave one.
         error: What was wrong with the turn as a whole.
         seconds: Wall-clock time spent on it.
+        content: What an assistant turn says without the tokens that end it; None where the dialect does not
+            tell them apart.
     """
 
     role: str
@@ -89,6 +108,7 @@ class Turn:
     answer: str | None = None
     error: ErrorKind | None = None
     seconds: float = 0.0
+    content: str | None = None
 
     def __post_init__(self) -> None:
         """Check that what stands beside the tokens has their length."""
@@ -96,6 +116,11 @@ class Turn:
             raise ValueError(f"{len(self.logprobs)} logprobs for {len(self.token_ids)} sampled tokens")
         if self.weights and len(self.weights) != len(self.token_ids):
             raise ValueError(f"{len(self.weights)} weights for {len(self.token_ids)} tokens")
+
+    @property
+    def said(self) -> str:
+        """`content`, or the text where no dialect has told them apart."""
+        return self.text if self.content is None else self.content
 
     @property
     def supervised_weights(self) -> tuple[float, ...]:
@@ -109,6 +134,7 @@ class Turn:
         return {
             "role": self.role,
             "text": self.text,
+            "content": self.content,
             "thought": self.thought,
             "calls": [call.to_record() for call in self.calls],
             "results": [result.to_record() for result in self.results],
@@ -138,4 +164,5 @@ class Turn:
             answer=record.get("answer"),
             error=ErrorKind(error) if error else None,
             seconds=record.get("seconds", 0.0),
+            content=record.get("content"),
         )

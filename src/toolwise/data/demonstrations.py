@@ -9,7 +9,7 @@ from typing import Any
 
 from toolwise.core import Message, Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
-from toolwise.data.formats import gsm8k_conversation, rlla_conversation, rlla_rows
+from toolwise.data.formats import gsm8k_conversation, list_rows, rlla_conversation
 from toolwise.data.messages import check_calls, check_keys
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.tasks import TaskFormat
@@ -86,7 +86,7 @@ def read_demonstrations(path: str | Path, format: TaskFormat | None = None) -> l
     if format == "gsm8k":
         return read_all(path, read_rows(path), lambda row: Demonstration(*gsm8k_conversation(row)))
     if format == "rlla":
-        return read_all(path, rlla_rows(path), lambda row: Demonstration(*rlla_conversation(row)))
+        return read_all(path, list_rows(path), lambda row: Demonstration(*rlla_conversation(row)))
     if format is not None:
         raise ToolwiseError(
             f"the format '{format}' has questions and answers, but no turns to imitate",

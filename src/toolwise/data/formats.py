@@ -73,11 +73,11 @@ def gsm8k_conversation(row: Row) -> Conversation:
     return f"gsm8k-{row.number}", tuple(messages), ("calculator",)
 
 
-def rlla_rows(path: Path) -> Iterator[Row]:
-    """The rows of one of ToolRL's files: ``.parquet`` in verl's layout, or a ``.json`` list.
+def list_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file as `read_rows` takes it, or of a ``.json`` file that holds one list.
 
     Raises:
-        ToolwiseError: The file is missing, or is neither.
+        ToolwiseError: The file is missing, or is none of these.
     """
     return json_list_rows(path) if path.suffix == ".json" else read_rows(path)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from toolwise.core import Task
 from toolwise.core.records import Row, read_rows
-from toolwise.data.formats import gsm8k_task, rlla_rows, rlla_task
+from toolwise.data.formats import gsm8k_task, list_rows, rlla_task
 from toolwise.data.messages import check_calls
 from toolwise.data.question_answering import qa_rows, qa_task, search_r1_task
 from toolwise.data.reading import read_all, unfolded
@@ -37,7 +37,7 @@ def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]
     if format == "gsm8k":
         return read_all(path, read_rows(path), gsm8k_task)
     if format == "rlla":
-        return read_all(path, rlla_rows(path), rlla_task)
+        return read_all(path, list_rows(path), rlla_task)
     if format == "search_r1":
         return read_all(path, read_rows(path), search_r1_task)
     if format == "qa":

@@ -4,6 +4,8 @@ from toolwise.dialects.config import (
     CustomDialectConfig,
     DialectConfig,
     HermesConfig,
+    Llama3Config,
+    MistralConfig,
     SearchR1Config,
     SmartConfig,
     ToolPromptConfig,
@@ -12,11 +14,20 @@ from toolwise.dialects.config import (
 )
 from toolwise.dialects.dialect import Dialect, ParsedTurn
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.llama3 import Llama3Dialect
+from toolwise.dialects.mistral import MistralDialect
 from toolwise.dialects.search_r1 import SearchR1Dialect
 from toolwise.dialects.smart import SmartDialect
 from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
 from toolwise.dialects.tool_prompt import ToolPromptDialect
-from toolwise.dialects.toolrl import ToolRLDialect
+from toolwise.dialects.toolrl import ToolRLDialect, assistant_text
+from toolwise.dialects.toolrl_prompt import (
+    toolrl_history,
+    toolrl_prompt,
+    toolrl_system,
+    toolrl_turn,
+    with_thought,
+)
 
 __all__ = [
     "STEP_TOOLS",
@@ -25,6 +36,10 @@ __all__ = [
     "DialectConfig",
     "HermesConfig",
     "HermesDialect",
+    "Llama3Config",
+    "Llama3Dialect",
+    "MistralConfig",
+    "MistralDialect",
     "ParsedTurn",
     "SearchR1Config",
     "SearchR1Dialect",
@@ -35,5 +50,11 @@ __all__ = [
     "ToolPromptDialect",
     "ToolRLConfig",
     "ToolRLDialect",
+    "assistant_text",
     "build_dialect",
+    "toolrl_history",
+    "toolrl_prompt",
+    "toolrl_system",
+    "toolrl_turn",
+    "with_thought",
 ]

@@ -97,35 +97,43 @@ class ChatTemplate:
         """
         _ = self._tool_style
 
-    @cached_property
+    @property
     def calls_bare(self) -> bool:
         """Whether the template itself writes a call as a bare JSON object, as Llama 3's does."""
+        return self.written_call.startswith("{")
+
+    @cached_property
+    def written_call(self) -> str:
+        """How the template itself writes a turn with the call of a probe; empty where it knows no calls."""
         call = {"name": _PROBE_TOOL, "arguments": {"a": 1}}
-        calls = [{"type": "function", "id": "call00000", "function": call}]
+        calls = [{"type": "function", "id": call_id(0), "function": call}]
         asked: Message = {"role": "user", "content": "Hello"}
+        called: Message = {"role": "assistant", "content": "", "tool_calls": calls}
         try:
             prompt = self._render([asked], (), generate=True)
-            called: Message = {"role": "assistant", "content": "", "tool_calls": calls}
             text = self._render([asked, called], (), generate=False)
         except ToolwiseError:
-            return False  # A template that knows no calls has no way of its own to write them.
+            return ""
         turn = text[len(prompt) :].lstrip() if text.startswith(prompt) else ""
-        return turn.startswith("{") and _PROBE_TOOL in turn
+        return turn if _PROBE_TOOL in turn else ""
 
-    def after_turn(self, results: Sequence[ToolResult], *, closed: bool, role: str = "tool") -> list[int]:
+    def after_turn(
+        self, results: Sequence[ToolResult], *, closed: bool, role: str = "tool", ids: Sequence[str] = ()
+    ) -> list[int]:
         """Tokens between an assistant turn and the next generation.
 
         Args:
             results: Shown as one message each.
             closed: Whether the turn's end token is there already.
             role: ``tool``, or ``user`` for dialects whose results are plain user messages.
+            ids: Of the calls, for templates that show them; made up where none are given.
         """
         messages: list[Message] = [{"role": "user", "content": "Hello"}]
         messages += _assistant(self._tool_style if role == "tool" else "content", len(results))
         for index, result in enumerate(results):
             message = {"role": role, "content": self.harmless(result.content)}
             if role == "tool":
-                message |= {"name": result.name, "tool_call_id": f"call{index:05d}"}
+                message |= {"name": result.name, "tool_call_id": ids[index] if ids else call_id(index)}
             messages.append(message)
         tail = self._tail(messages, True)
         if closed:
@@ -159,11 +167,11 @@ class ChatTemplate:
             if not problem:
                 return style
         raise ToolwiseError(
-            problem, where=_where(self.tokenizer), mend="use a template in the style of Qwen's"
+            problem, where=_where(self.tokenizer), mend="use a template in the style of Qwen's, which appends"
         )
 
     def _style_problem(self, style: str) -> str:
-        result = {"role": "tool", "name": _PROBE_TOOL, "content": _PROBE_RESULT, "tool_call_id": "call00000"}
+        result = {"role": "tool", "name": _PROBE_TOOL, "content": _PROBE_RESULT, "tool_call_id": call_id(0)}
         short: list[Message] = [{"role": "user", "content": "Hello"}, *_assistant(style, 1), result]
         earlier: list[Message] = [
             {"role": "user", "content": "Good morning"},
@@ -230,6 +238,11 @@ class ChatTemplate:
         return str(text)
 
 
+def call_id(index: int) -> str:
+    """A made-up id of a call, of the nine characters that Mistral's templates ask for."""
+    return f"call{index:05d}"
+
+
 def special_tokens(tokenizer: Any) -> list[str]:
     """The texts of a tokenizer's special tokens."""
     added = tokenizer.added_tokens_decoder.values()
@@ -279,7 +292,7 @@ def _assistant(style: str, calls: int) -> list[Message]:
     if style == "content" or not calls:
         return [{"role": "assistant", "content": _MARK}]
     made_up = [
-        {"type": "function", "id": f"call{index:05d}", "function": {"name": _PROBE_TOOL, "arguments": {}}}
+        {"type": "function", "id": call_id(index), "function": {"name": _PROBE_TOOL, "arguments": {}}}
         for index in range(calls)
     ]
     made_up[-1]["function"] = {"name": _MARK, "arguments": {}}

@@ -10,6 +10,8 @@ from toolwise.core import ToolwiseError
 from toolwise.core.targets import TARGET_PATTERN, call_target, importable, load_target
 from toolwise.dialects.dialect import Dialect
 from toolwise.dialects.hermes import HermesDialect
+from toolwise.dialects.llama3 import Llama3Dialect
+from toolwise.dialects.mistral import MistralDialect
 from toolwise.dialects.search_r1 import MAX_OBSERVATION_TOKENS, SearchR1Dialect, Variant
 from toolwise.dialects.smart import SmartDialect
 from toolwise.dialects.step_tools import STEP_TOOLS, StepTool
@@ -39,6 +41,30 @@ class ToolRLConfig(BaseModel):
     def build(self, tokenizer: Any) -> Dialect:
         """The dialect for this tokenizer."""
         return ToolRLDialect(tokenizer, self.template_arguments)
+
+
+class Llama3Config(BaseModel):
+    """Llama 3's bare JSON calls in the model's own chat template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    type: Literal["llama3"] = "llama3"
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return Llama3Dialect(tokenizer, self.template_arguments)
+
+
+class MistralConfig(BaseModel):
+    """Mistral's list of calls in the model's own chat template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    type: Literal["mistral"] = "mistral"
+    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def build(self, tokenizer: Any) -> Dialect:
+        """The dialect for this tokenizer."""
+        return MistralDialect(tokenizer, self.template_arguments)
 
 
 class StepToolConfig(BaseModel):
@@ -141,7 +167,14 @@ class CustomDialectConfig(BaseModel):
 
 
 DialectConfig = Annotated[
-    HermesConfig | ToolRLConfig | SmartConfig | ToolPromptConfig | SearchR1Config | CustomDialectConfig,
+    HermesConfig
+    | Llama3Config
+    | MistralConfig
+    | ToolRLConfig
+    | SmartConfig
+    | ToolPromptConfig
+    | SearchR1Config
+    | CustomDialectConfig,
     Field(discriminator="type"),
 ]
 """How the model writes its turns, chosen by ``type``."""

@@ -21,6 +21,7 @@ class ParsedTurn:
         error: What is wrong with the turn as a whole: MALFORMED_CALL if any of its calls is, and if the turn
             has neither call nor answer in a dialect that wants one. Such a turn is answered by an observation
             without results, and the rollout goes on.
+        content: The text without the tokens that end a turn; None where the dialect does not say.
     """
 
     text: str
@@ -28,6 +29,7 @@ class ParsedTurn:
     calls: tuple[ToolCall, ...] = ()
     answer: str | None = None
     error: ErrorKind | None = None
+    content: str | None = None
 
 
 @runtime_checkable

@@ -51,13 +51,14 @@ class HermesDialect:
         inner = list(token_ids)
         while inner and inner[-1] in self.stop_token_ids:
             inner.pop()
-        thought, calls, rest = _split(self._template.decode(inner), self._starts_in_thought)
+        content = self._template.decode(inner)
+        thought, calls, rest = _split(content, self._starts_in_thought)
         rest = rest.strip()
         if not calls and rest.startswith("{") and self._template.calls_bare:
             bare = _bare_call(rest)
             calls, rest = ([bare], "") if bare is not None else ([], rest)
         error = ErrorKind.MALFORMED_CALL if any(call.error for call in calls) else None
-        return ParsedTurn(text, thought, tuple(calls), None if calls else rest or None, error)
+        return ParsedTurn(text, thought, tuple(calls), None if calls else rest or None, error, content)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`."""

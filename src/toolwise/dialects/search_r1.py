@@ -111,13 +111,17 @@ class SearchR1Dialect:
         """See `Dialect`. The first search or answer is what the turn does; without one it is malformed."""
         text = self._decode(token_ids)
         thought = "\n".join(found.strip() for found in _THINK.findall(text) if found.strip())
+        inner = list(token_ids)
+        while inner and inner[-1] in self.stop_token_ids:
+            inner.pop()
+        said = self._decode(inner)
         action = _ACTION.search(text)
         if action is None:
-            return ParsedTurn(text, thought, error=ErrorKind.MALFORMED_CALL)
+            return ParsedTurn(text, thought, error=ErrorKind.MALFORMED_CALL, content=said)
         content = action.group(2).strip()
         if action.group(1) == "answer":
-            return ParsedTurn(text, thought, answer=content)
-        return ParsedTurn(text, thought, calls=(ToolCall(TOOL, {"query": content}),))
+            return ParsedTurn(text, thought, answer=content, content=said)
+        return ParsedTurn(text, thought, calls=(ToolCall(TOOL, {"query": content}),), content=said)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`. The same message goes on, so nothing is closed; no results give a correction.

@@ -87,7 +87,8 @@ class SmartDialect:
         inner = list(token_ids)
         while inner and inner[-1] in self.stop_token_ids:
             inner.pop()
-        written = f"\n{self._template.decode(inner)}".partition(f"\n{OUTPUT}")[0]
+        content = self._template.decode(inner)
+        written = f"\n{content}".partition(f"\n{OUTPUT}")[0]
         before, answer = _split_final(written)
         calls: list[ToolCall] = []
         thoughts: list[str] = []
@@ -101,7 +102,7 @@ class SmartDialect:
                 thoughts.append(piece if step is None else step.body)
         error = ErrorKind.MALFORMED_CALL if any(call.error for call in calls) else None
         thought = "\n".join(part for part in thoughts if part)
-        return ParsedTurn(text, thought, tuple(calls), None if calls else answer, error)
+        return ParsedTurn(text, thought, tuple(calls), None if calls else answer, error, content)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`."""

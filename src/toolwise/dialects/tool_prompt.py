@@ -103,16 +103,18 @@ class ToolPromptDialect:
         inner = list(token_ids)
         while inner and inner[-1] in self.stop_token_ids:
             inner.pop()
-        written = f"\n{self._template.decode(inner)}".partition(f"\n{OUTPUT}")[0].replace(FINAL, _ANSWER)
+        content = self._template.decode(inner)
+        written = f"\n{content}".partition(f"\n{OUTPUT}")[0].replace(FINAL, _ANSWER)
         try:
             first, *rest = parse_tool_prompt(written)
         except ValueError as error:
-            return ParsedTurn(text, written.strip(), (malformed(str(error)),), None, ErrorKind.MALFORMED_CALL)
+            calls, kind = (malformed(str(error)),), ErrorKind.MALFORMED_CALL
+            return ParsedTurn(text, written.strip(), calls, None, kind, content)
         if not rest:
-            return ParsedTurn(text, first.body)
+            return ParsedTurn(text, first.body, content=content)
         if rest[0].tool is None:
-            return ParsedTurn(text, first.body, answer=rest[0].body or None)
-        return ParsedTurn(text, first.body, (call_of(rest[0], self._tools),))
+            return ParsedTurn(text, first.body, answer=rest[0].body or None, content=content)
+        return ParsedTurn(text, first.body, (call_of(rest[0], self._tools),), content=content)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`."""

@@ -1,24 +1,29 @@
 """ToolRL's turns (Qian et al. 2025, arXiv 2504.13958, Figure 2 and appendix): tags inside a chat template.
 
 A think block, then a block of calls (one JSON object a line, with ``name`` and ``parameters``) and/or a
-response block. Its prompts name the tools in their own text, and its training is single-turn: results come
-back as ``<obs>`` in a user message, as they stand in its histories.
+response block. Its training is single-turn, with all that was said before in one user message: published
+tasks hold that prompt as text; for tasks with tools it is written here (`toolrl_prompt`). Where tools are
+really run, results come back as ``<obs>`` in a user message.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import as_call, malformed, read_object
-from toolwise.dialects.chat_template import ChatTemplate, with_parsed_arguments
+from toolwise.dialects.chat_template import ChatTemplate
 from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.toolrl_prompt import toolrl_prompt, toolrl_results, toolrl_turn
 
 _THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _CALLS = re.compile(r"<tool_call>(.*?)(</tool_call>|\Z)", re.DOTALL)
+_MARKERS = {
+    "qwen": ("<|im_start|>assistant", "<|im_end|>"),
+    "llama": ("<|start_header_id|>assistant<|end_header_id|>", "<|eot_id|>"),
+}
 _RESPONSE = re.compile(r"<response>(.*?)(</response>|\Z)", re.DOTALL)
 
 
@@ -36,17 +41,13 @@ class ToolRLDialect:
         self.stop_strings: tuple[str, ...] = ()
 
     def render_prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int]:
-        """See `Dialect`.
+        """See `Dialect`. With tools, the conversation becomes ToolRL's prompt; without, it is taken as it is.
 
         Raises:
-            ToolwiseError: Tools are given; in this dialect the task's system message describes them.
+            ToolwiseError: As in `toolrl_prompt`, or the template refuses the messages.
         """
-        if tools:
-            raise ToolwiseError(
-                "the toolrl dialect does not render tools",
-                mend="describe them in the task's system message and leave 'tools' empty",
-            )
-        return self._template.encode(self._template.prompt_text(messages))
+        shown = toolrl_prompt(messages, tools) if tools else messages
+        return self._template.encode(self._template.prompt_text(shown))
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`. A turn may hold calls and a response at once; the response is the answer."""
@@ -63,31 +64,40 @@ class ToolRLDialect:
         response = _RESPONSE.search(_CALLS.sub("", acted))
         answer = response.group(1).strip() if response else ""
         error = ErrorKind.MALFORMED_CALL if any(call.error for call in calls) else None
-        return ParsedTurn(text, thought, calls, answer or None, error)
+        return ParsedTurn(text, thought, calls, answer or None, error, content)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`."""
-        shown = [{"name": result.name, "results": result.content} for result in results]
-        text = f"<obs> {json.dumps(shown, ensure_ascii=False)} </obs>"
+        shown = [{"name": result.name, "content": result.content} for result in results]
+        text = toolrl_results(shown)
         return self._template.after_turn([ToolResult("obs", text)], closed=closed, role="user")
 
     def render_turn(self, message: Message) -> list[int]:
         """See `Dialect`. Content that holds ToolRL's tags already is taken as it is."""
-        plain = with_parsed_arguments(message)
-        content, thought = plain["content"], plain.get("reasoning_content") or ""
-        calls = [call["function"] for call in plain.get("tool_calls", ())]
-        if not thought and not calls and ("<think>" in content or "<response>" in content):
-            return self._template.encode(content + self._template.end_token)
-        blocks = [f"<think> {thought} </think>"]
-        if calls:
-            lines = (
-                json.dumps({"name": call["name"], "parameters": call["arguments"]}, ensure_ascii=False)
-                for call in calls
-            )
-            blocks.append("\n".join(["<tool_call>", *lines, "</tool_call>"]))
-        if content:
-            blocks.append(f"<response> {content} </response>")
-        return self._template.encode("\n".join(blocks) + self._template.end_token)
+        return self._template.encode(toolrl_turn(message) + self._template.end_token)
+
+
+def assistant_text(transcript: str, template: Literal["qwen", "llama"]) -> str:
+    """The last assistant turn of a decoded transcript with its special tokens, stripped.
+
+    For transcripts of other programs; in a rollout, `ToolRLDialect.parse` knows the end of a turn by its
+    tokens.
+
+    Args:
+        transcript: Prompt and response.
+        template: Whose chat template it was rendered with.
+
+    Returns:
+        The text after the last assistant marker and before the next end of turn; without a marker, all of
+        it. Another end token stays in the text, as in the published program.
+
+    Raises:
+        ToolwiseError: If the template is not known.
+    """
+    if template not in _MARKERS:
+        raise ToolwiseError(f"template {template!r} is not known", mend=f"use one of {sorted(_MARKERS)}")
+    start, end = _MARKERS[template]
+    return transcript.rpartition(start)[2].partition(end)[0].strip()
 
 
 def _block_calls(block: re.Match[str]) -> list[ToolCall]:

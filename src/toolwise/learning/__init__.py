@@ -1,5 +1,6 @@
 """Learning: token trees, packing, log-probabilities, the update loop, checkpoints, run folders."""
 
+from toolwise.learning.adapters import LoraSettings, add_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from toolwise.learning.critic import Critic, CriticConfig, value_model
@@ -22,6 +23,7 @@ __all__ = [
     "Interrupted",
     "Learner",
     "LearnerConfig",
+    "LoraSettings",
     "LossConfig",
     "MetricSink",
     "RunFolder",
@@ -29,6 +31,7 @@ __all__ = [
     "SupervisedLossConfig",
     "TokenBatch",
     "TokenTree",
+    "add_adapter",
     "aggregation_factors",
     "batch_loss",
     "check_critic",

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from toolwise.core import ToolwiseError
+from toolwise.learning.adapters import has_adapter, load_adapter, save_adapter
 
 CRITIC = "critic"
 """Folder of the critic within a checkpoint."""
@@ -38,7 +39,8 @@ def save_checkpoint(
     Args:
         folder: Where the checkpoints of a run lie; made if missing.
         step: Number of finished steps.
-        model: Saved with ``save_pretrained``, so that ``transformers`` and vLLM load it.
+        model: Saved with ``save_pretrained``, so that ``transformers`` and vLLM load it; of a model with an
+            adapter only that, as PEFT saves it.
         state: Tensors and plain values; read back without unpickling code.
         tokenizer: Saved beside the model where given.
         critic: Saved the same way in the folder ``critic`` where given.
@@ -59,7 +61,10 @@ def save_checkpoint(
         _remove(partial)
         partial.mkdir()
         with _quiet():
-            model.save_pretrained(partial)  # type: ignore[operator]
+            if has_adapter(model):
+                save_adapter(partial, model)
+            else:
+                model.save_pretrained(partial)  # type: ignore[operator]
             if critic is not None:
                 critic.save_pretrained(partial / CRITIC)  # type: ignore[operator]
         if tokenizer is not None:
@@ -115,6 +120,9 @@ def load_checkpoint(checkpoint: Path, model: nn.Module, critic: nn.Module | None
 
 
 def _load_weights(folder: Path, model: nn.Module) -> None:
+    if has_adapter(model):
+        load_adapter(folder, model)
+        return
     with _quiet():
         loaded = type(model).from_pretrained(  # type: ignore[attr-defined]
             folder, dtype=next(model.parameters()).dtype, local_files_only=True

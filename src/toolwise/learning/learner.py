@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toolwise.learning.adapters import without_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.logprobs import token_logprobs
 from toolwise.learning.objectives import (
@@ -75,16 +77,18 @@ class Learner(ModelUpdater):
 
         Args:
             trees: Any.
-            reference: A frozen model with the same tokens.
+            reference: A frozen model with the same tokens, or the policy itself where it has an adapter: then
+                it is the policy without it.
             temperature: The one the rollouts were sampled with.
         """
         reference.eval()
+        off = without_adapter(reference) if reference is self.model else nullcontext()
         batches = pack(trees, self.config.token_budget, context=self.context, dtype=self.dtype)
         device = next(reference.parameters()).device
-        found = []
-        for batch in batches:
-            with torch.no_grad(), self._autocast():
-                found.append(token_logprobs(reference, batch.to(device), temperature=temperature)[0])
+        with torch.no_grad(), self._autocast(), off:
+            found = [
+                token_logprobs(reference, batch.to(device), temperature=temperature)[0] for batch in batches
+            ]
         return [
             replace(tree, ref_logprobs=logprobs)
             for tree, logprobs in zip(trees, unpacked(trees, batches, found), strict=True)

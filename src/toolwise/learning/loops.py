@@ -132,7 +132,8 @@ def train_policy(
         seed: Decides mini-batches and dropout.
         loss: Default: PPO's clipped surrogate.
         temperature: The one that `collect` samples with.
-        reference: A frozen policy; the KL penalties and the metric ``kl`` need it.
+        reference: A frozen policy, or the learner's own model where it has an adapter (which is then switched
+            off); the KL penalties and the metric ``kl`` need it.
         kl_in_reward: A KL penalty that is taken from the rewards before advantages are estimated.
         critic: For an estimator that needs one (`ActorCriticEstimator`); trained on the same mini-batches.
         epochs: Passes over the rollouts of a step.

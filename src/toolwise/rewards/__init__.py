@@ -39,7 +39,6 @@ from toolwise.rewards.text import (
     reference_answers,
 )
 from toolwise.rewards.toolrl import ToolRLReward, ToolRLScore, ToolRLSettings, reward_ranges, toolrl_score
-from toolwise.rewards.toolrl_format import assistant_text
 
 __all__ = [
     "CustomRewardConfig",
@@ -61,7 +60,6 @@ __all__ = [
     "ToolRLReward",
     "ToolRLScore",
     "ToolRLSettings",
-    "assistant_text",
     "best_assignment",
     "build_reward",
     "contains_match",

@@ -14,7 +14,7 @@ from toolwise.rewards.answers import ExactMatchReward, F1Reward, NumericReward
 from toolwise.rewards.mash import MashReward, Penalty
 from toolwise.rewards.otc import OTCReward, UnknownMinimum
 from toolwise.rewards.search_r1 import SearchR1Mode, SearchR1Points, SearchR1Reward
-from toolwise.rewards.toolrl import END_TOKENS, ToolRLReward, ToolRLSettings
+from toolwise.rewards.toolrl import ToolRLReward, ToolRLSettings
 
 
 class _Config(BaseModel):
@@ -129,14 +129,9 @@ class MashConfig(_Config):
 
 
 class ToolRLConfig(ToolRLSettings):
-    """See `ToolRLSettings`.
-
-    Attributes:
-        end_tokens: Special tokens that are cut from the end of a turn before it is scored.
-    """
+    """See `ToolRLSettings`."""
 
     type: Literal["toolrl"] = "toolrl"
-    end_tokens: tuple[str, ...] = END_TOKENS
 
 
 class SearchR1Config(_Config):
@@ -184,7 +179,7 @@ def build_reward(config: RewardConfig) -> RewardFunction:
     if isinstance(config, NumericConfig):
         return NumericReward(config.after, config.format_weight, config.tolerance)
     if isinstance(config, ToolRLConfig):
-        return ToolRLReward(config, config.end_tokens)
+        return ToolRLReward(config)
     if isinstance(config, SearchR1Config):
         points = SearchR1Points(config.structure, config.final, config.retrieval)
         return SearchR1Reward(points, config.mode)

@@ -14,7 +14,6 @@ from typing import Literal
 
 from toolwise.core import Reward, Rollout, Task
 from toolwise.rewards.text import contains_match, exact_match, reference_answers
-from toolwise.rewards.toolrl import END_TOKENS
 
 SearchR1Mode = Literal["mended", "published"]
 
@@ -202,10 +201,7 @@ def _outline(rollout: Rollout) -> list[str]:
     texts = []
     for turn in rollout.turns[1:]:
         if turn.role == "assistant":
-            text = turn.text
-            while ended := [token for token in END_TOKENS if text.endswith(token)]:
-                text = text.removesuffix(ended[0])
-            texts.append(text)
+            texts.append(turn.said)
         else:
             # A correction stands outside of all blocks, and so makes the sequence invalid.
             texts.append("<information></information>" if turn.results else "correction")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from toolwise.core import Reward, Rollout, Task, ToolwiseError
-from toolwise.rewards.toolrl_format import has_format, reasoning_words
+from toolwise.rewards.toolrl_format import TurnShape, reasoning_words
 from toolwise.rewards.toolrl_matching import CallScoring, call_similarity
 
 CALL_OPEN, CALL_CLOSE = "<tool_call>", "</tool_call>"
@@ -110,44 +110,80 @@ def toolrl_score(
     Raises:
         json.JSONDecodeError: If the reference's own calls are not one JSON value a line.
     """
-    settings = settings or ToolRLSettings()
-    response = response.strip()
-    ranges = reward_ranges(settings, step)
-    formatted = ranges.format_high if has_format(response, reference) else ranges.format_low
-    return ToolRLScore(
-        format=formatted,
-        correctness=_correctness(response, reference, settings, ranges),
-        length=_length(response, settings, step),
-    )
+    scorer = TurnScorer(reference, settings or ToolRLSettings(), step)
+    return scorer.score(response)
 
 
-def _correctness(response: str, reference: str, settings: ToolRLSettings, ranges: Ranges) -> float:
-    low, high = ranges.correct_low, ranges.correct_high
-    if CALL_OPEN not in reference:
-        return 0.0
-    expected = _parse_calls(reference)
-    if CALL_OPEN not in response or CALL_CLOSE not in response:
-        return low
-    scoring = CallScoring(
-        paper=settings.matching == "paper",
-        exact_names=settings.finegrained,
-        whole_calls=settings.intermediate,
-    )
-    try:
-        predicted = _parse_calls(response)
-        if expected == predicted:
-            return high
-        if settings.coarse:
+class TurnScorer:
+    """Scores turns against one reference, which is read once.
+
+    Args:
+        reference: The reference turn.
+        settings: The variant.
+        step: Training step, for the scheduled variants.
+
+    Raises:
+        json.JSONDecodeError: If the reference's own calls are not one JSON value a line.
+    """
+
+    def __init__(self, reference: str, settings: ToolRLSettings, step: int) -> None:
+        self._settings, self._step = settings, step
+        self._ranges = reward_ranges(settings, step)
+        self._shape = TurnShape.of(reference)
+        self._scoring = CallScoring(
+            paper=settings.matching == "paper",
+            exact_names=settings.finegrained,
+            whole_calls=settings.intermediate,
+        )
+        self._expected: list[Any] | None = None
+        self._block = ""
+        if CALL_OPEN in reference:
+            self._block = _block(reference)
+            self._expected = _parse_lines(self._block)
+            # Equal text means equal calls, but for NaN, which equals nothing.
+            self._text_decides = self._expected == _parse_lines(self._block)
+
+    def score(self, response: str) -> ToolRLScore:
+        """The parts of the reward of a turn, given without chat template and end tokens."""
+        response = response.strip()
+        ranges = self._ranges
+        return ToolRLScore(
+            format=ranges.format_high if self._shape.fits(response) else ranges.format_low,
+            correctness=self._correctness(response),
+            length=_length(response, self._settings, self._step),
+        )
+
+    def _correctness(self, response: str) -> float:
+        low, high = self._ranges.correct_low, self._ranges.correct_high
+        if self._expected is None:
+            return 0.0
+        if CALL_OPEN not in response or CALL_CLOSE not in response:
             return low
-        return (high - low) * call_similarity(expected, predicted, scoring) + low
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return low  # one bad line spoils all calls
+        block = _block(response)
+        if self._text_decides and block == self._block:
+            return high
+        try:
+            predicted = _parse_lines(block)
+            if self._expected == predicted:
+                return high
+            if self._settings.coarse:
+                return low
+            return (high - low) * call_similarity(self._expected, predicted, self._scoring) + low
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return low  # one bad line spoils all calls
 
 
-def _parse_calls(text: str) -> list[Any]:
-    """The JSON values of the first call block, one a line; tags inside the thought count too."""
-    block = text.split(CALL_OPEN)[1].split(CALL_CLOSE)[0]
-    return [json.loads(line) for line in block.strip().split("\n")]
+_DECODE = json.JSONDecoder().decode
+
+
+def _block(text: str) -> str:
+    """What stands in the first call block; tags inside the thought count too."""
+    return text.split(CALL_OPEN, 2)[1].split(CALL_CLOSE, 1)[0].strip()
+
+
+def _parse_lines(block: str) -> list[Any]:
+    """The JSON values of a call block, one a line."""
+    return [_DECODE(line) for line in block.split("\n")]
 
 
 def _length(response: str, settings: ToolRLSettings, step: int) -> float:
@@ -157,23 +193,18 @@ def _length(response: str, settings: ToolRLSettings, step: int) -> float:
     return min(1.0, round(reasoning_words(response) / target, 2))
 
 
-END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>")
-"""End-of-turn tokens of common templates."""
-
-
 class ToolRLReward:
     """ToolRL's reward of the first turn that the policy wrote, against ``task.answer``.
 
+    What is scored is the turn's ``content``: its text without the end tokens of a chat template, as the
+    dialect read it.
+
     Args:
         settings: The variant.
-        end_tokens: Special tokens that are cut from the end of the turn's text before it is scored.
     """
 
-    def __init__(
-        self, settings: ToolRLSettings | None = None, end_tokens: Sequence[str] = END_TOKENS
-    ) -> None:
+    def __init__(self, settings: ToolRLSettings | None = None) -> None:
         self.settings = settings or ToolRLSettings()
-        self.end_tokens = tuple(end_tokens)
         self._step = 0
 
     def begin_step(self, step: int) -> None:
@@ -194,35 +225,28 @@ class ToolRLReward:
         Raises:
             ToolwiseError: If the task's answer is no reference turn.
         """
-        reference = _reference(task)
-        return [self._reward(task, reference, rollout) for rollout in rollouts]
+        scorer = self._scorer(task)
+        return [self._reward(scorer, rollout) for rollout in rollouts]
 
     def check(self, task: Task) -> None:
         """Refuse a task whose answer is no reference turn; errors as in ``__call__``."""
-        self._score(task, "", _reference(task))
+        self._scorer(task)
 
-    def _reward(self, task: Task, reference: str, rollout: Rollout) -> Reward:
-        written = next((turn.text for turn in rollout.turns if turn.role == "assistant"), "")
-        score = self._score(task, self._without_end(written), reference)
+    def _reward(self, scorer: TurnScorer, rollout: Rollout) -> Reward:
+        written = next((turn for turn in rollout.turns if turn.role == "assistant"), None)
+        score = scorer.score("" if written is None else written.said)
         parts = {"format": score.format, "correctness": score.correctness, "length": score.length}
         return Reward(score.total, parts)
 
-    def _score(self, task: Task, response: str, reference: str) -> ToolRLScore:
+    def _scorer(self, task: Task) -> TurnScorer:
         try:
-            return toolrl_score(response, reference, self.settings, self._step)
+            return TurnScorer(_reference(task), self.settings, self._step)
         except json.JSONDecodeError as error:
             raise ToolwiseError(
                 f"the reference turn's calls are not one JSON object a line ({error})",
                 where=f"task '{task.id}', field 'answer'",
                 mend="write each call on a line of its own between <tool_call> and </tool_call>",
             ) from error
-
-    def _without_end(self, text: str) -> str:
-        text = text.rstrip()
-        while text.endswith(self.end_tokens):
-            for token in self.end_tokens:
-                text = text.removesuffix(token).rstrip()
-        return text
 
 
 def _reference(task: Task) -> str:

@@ -1,33 +1,55 @@
-"""ToolRL's turn grammar: the shape a turn must have, the length of its thought, and where a turn stands."""
+"""ToolRL's turn grammar: the shape a turn must have, and the length of its thought."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal
-
-from toolwise.core import ToolwiseError
-
-_THINK = "<think>.*?</think>"
-_CALLS = "<tool_call>\n.*?\n</tool_call>"
-_RESPONSE = "<response>.*?</response>"
+from dataclasses import dataclass
 
 
-def has_format(response: str, reference: str) -> bool:
-    """Whether a turn has the shape that the tags in its reference ask for.
+@dataclass(frozen=True, slots=True)
+class TurnShape:
+    """The shape that a reference turn asks of a turn.
 
     A thought; then, each after exactly one newline, a call block if the reference has one and a response
     block if it has one. Each of these tags must occur exactly once in the whole turn; the number of think
     tags is not looked at.
 
-    Args:
-        response: The turn, stripped.
-        reference: The reference turn.
+    Attributes:
+        pieces: What must stand in the turn in this order, with anything between: the first at its start, the
+            last at its end.
+        tags: Tags that must occur exactly once.
     """
-    wanted = [tag for tag in ("tool_call", "response") if f"<{tag}>" in reference]
-    shape = "\n".join([_THINK, *({"tool_call": _CALLS, "response": _RESPONSE}[tag] for tag in wanted)])
-    if re.fullmatch(shape, response, re.DOTALL) is None:
-        return False
-    return all(response.count(f"<{tag}>") == 1 == response.count(f"</{tag}>") for tag in wanted)
+
+    pieces: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, reference: str) -> TurnShape:
+        """The shape that the tags in a reference turn ask for."""
+        pieces, tags = ["<think>"], []
+        before = "</think>"
+        if "<tool_call>" in reference:
+            pieces.append(f"{before}\n<tool_call>\n")
+            before = "\n</tool_call>"
+            tags += ["<tool_call>", "</tool_call>"]
+        if "<response>" in reference:
+            pieces.append(f"{before}\n<response>")
+            before = "</response>"
+            tags += ["<response>", "</response>"]
+        return cls((*pieces, before), tuple(tags))
+
+    def fits(self, response: str) -> bool:
+        """Whether a turn, stripped, has this shape."""
+        first, *middle, last = self.pieces
+        if not response.startswith(first) or not response.endswith(last):
+            return False
+        place, end = len(first), len(response) - len(last)
+        for piece in middle:
+            # The leftmost place leaves most room to what follows.
+            found = response.find(piece, place, end)
+            if found < 0:
+                return False
+            place = found + len(piece)
+        return place <= end and all(response.count(tag) == 1 for tag in self.tags)
 
 
 def reasoning_words(response: str) -> int:
@@ -35,27 +57,3 @@ def reasoning_words(response: str) -> int:
     if "<think>" not in response or "</think>" not in response:
         return 0
     return len(response.rpartition("<think>")[2].partition("</think>")[0].split())
-
-
-def assistant_text(transcript: str, template: Literal["qwen", "llama"]) -> str:
-    """The last assistant turn of a decoded transcript with its special tokens, stripped.
-
-    Args:
-        transcript: Prompt and response.
-        template: Whose chat template it was rendered with.
-
-    Returns:
-        The text after the last assistant marker and before the next end of turn; without a marker, all of
-        it.
-
-    Raises:
-        ToolwiseError: If the template is not known.
-    """
-    markers = {
-        "qwen": ("<|im_start|>assistant", "<|im_end|>"),
-        "llama": ("<|start_header_id|>assistant<|end_header_id|>", "<|eot_id|>"),
-    }
-    if template not in markers:
-        raise ToolwiseError(f"template {template!r} is not known", mend=f"use one of {sorted(markers)}")
-    start, end = markers[template]
-    return transcript.rpartition(start)[2].partition(end)[0].strip()

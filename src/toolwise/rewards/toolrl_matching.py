@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,11 @@ def jaccard(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> floa
     """
     if list(expected) == list(predicted):
         return 1.0
-    shared = sum((Counter(expected) & Counter(predicted)).values())
+    ours, theirs = set(expected), set(predicted)
+    if len(ours) == len(expected) and len(theirs) == len(predicted):
+        shared = len(ours & theirs)
+    else:
+        shared = sum((Counter(expected) & Counter(predicted)).values())
     return shared / (len(expected) + len(predicted) - shared)
 
 
@@ -56,20 +60,19 @@ def call_similarity(
         TypeError: If a call is no object, or its name is unhashable.
         AttributeError: If ``parameters`` is no object.
     """
-    names = _name_score(scoring)
-    score = names([call["name"] for call in expected], [call["name"] for call in predicted])
+    score = _names([call["name"] for call in expected], [call["name"] for call in predicted], scoring)
     parameters = [call["parameters"] for call in expected]
     largest = 1 + sum(1 if scoring.whole_calls else 1 + len(own) for own in parameters)
     pair = _greedy if not scoring.paper else _optimal
     return (score + pair(expected, predicted, scoring)) / largest
 
 
-def _name_score(scoring: CallScoring) -> Callable[[list[Any], list[Any]], float]:
+def _names(ours: list[Any], theirs: list[Any], scoring: CallScoring) -> float:
     if scoring.exact_names:
-        return lambda ours, theirs: float(ours == theirs)
+        return float(ours == theirs)
     if scoring.paper:
-        return lambda ours, theirs: jaccard(sorted(set(ours), key=repr), sorted(set(theirs), key=repr))
-    return jaccard
+        return jaccard(sorted(set(ours), key=repr), sorted(set(theirs), key=repr))
+    return jaccard(ours, theirs)
 
 
 def _pair_score(expected: Mapping[str, Any], predicted: Mapping[str, Any], scoring: CallScoring) -> float:
@@ -78,7 +81,12 @@ def _pair_score(expected: Mapping[str, Any], predicted: Mapping[str, Any], scori
     ours, theirs = expected["parameters"], predicted["parameters"]
     found = theirs.keys()
     equal = sum(1 for name, value in ours.items() if name in found and theirs[name] == value)
-    return _name_score(scoring)(list(ours), list(found)) + equal
+    if scoring.exact_names:
+        return float(list(ours) == list(found)) + equal
+    # Names of one object are all different.
+    shared = len(ours.keys() & found)
+    total = len(ours) + len(theirs) - shared
+    return (shared / total if total else 1.0) + equal
 
 
 def _greedy(

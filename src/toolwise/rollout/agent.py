@@ -179,6 +179,7 @@ class _Loop:
             answer=None if cut else parsed.answer,
             error=ErrorKind.TRUNCATED if cut else parsed.error,
             seconds=time.perf_counter() - start,
+            content=parsed.content,
         )
         return turn, reason, bool(parsed.calls) or parsed.error is ErrorKind.MALFORMED_CALL
 

@@ -75,7 +75,8 @@ def _stretch(
     results: list[ToolResult] = []
     for message in messages:
         if message["role"] == "tool":
-            results.append(ToolResult(str(message.get("name") or ""), str(message.get("content") or "")))
+            name, content = str(message.get("name") or ""), str(message.get("content") or "")
+            results.append(ToolResult(name, content, id=str(message.get("tool_call_id") or "")))
             continue
         if len(turns) > 1:
             turns.append(_observation(results, dialect))
@@ -91,6 +92,7 @@ def _stretch(
                 calls=parsed.calls,
                 answer=parsed.answer,
                 error=parsed.error,
+                content=parsed.content,
             )
         )
     task = Task(name, tuple(prompt), tuple(tools))

@@ -10,15 +10,18 @@ from typing import Any
 
 from toolwise.core import ToolwiseError
 from toolwise.learning import list_checkpoints
+from toolwise.learning.adapters import ADAPTER_CONFIG, Precision, adapter_base, merged
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
-def load_model(source: str) -> tuple[Any, Any]:
-    """Model and tokenizer, in float32 on the accelerator if there is one; code from the hub is never run.
+def load_model(source: str, precision: Precision = "float32") -> tuple[Any, Any]:
+    """Model and tokenizer, on the accelerator if there is one; code from the hub is never run.
 
     Args:
-        source: A model folder, a run folder (its newest checkpoint is taken), or a hub id.
+        source: A model folder, a run folder (its newest checkpoint is taken), or a hub id. The folder of an
+            adapter gives the model that it belongs to, with the adapter added to its weights.
+        precision: Of the weights; ``nf4`` needs CUDA and bitsandbytes.
 
     Returns:
         A Hugging Face causal language model and its tokenizer.
@@ -31,6 +34,8 @@ def load_model(source: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = resolve_model(source)
+    if is_adapter(place):
+        return _with_adapter(Path(place), precision)
     local = Path(place).is_dir()
     where = f"model '{place}'"
     # Asked once, so that nobody waits through the retries for every single file of a hub that is not there.
@@ -42,7 +47,11 @@ def load_model(source: str) -> tuple[Any, Any]:
             raise _unloadable("tokenizer", where, local, error) from error
         try:
             model, report = AutoModelForCausalLM.from_pretrained(
-                place, attn_implementation="sdpa", dtype=torch.float32, output_loading_info=True, **options
+                place,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                **_weights(precision),
+                **options,
             )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise _unloadable("model", where, local, error) from error
@@ -59,7 +68,57 @@ def load_model(source: str) -> tuple[Any, Any]:
             where=where,
             mend="put the tokenizer that belongs to the model into its folder",
         )
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+    if precision != "nf4":  # those lie on the device already
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model, tokenizer
+
+
+def is_adapter(place: str) -> bool:
+    """Whether a resolved source is the folder of an adapter."""
+    return (Path(place) / ADAPTER_CONFIG).is_file()
+
+
+def _weights(precision: Precision) -> dict[str, Any]:
+    import torch
+
+    if precision != "nf4":
+        return {"dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
+    from transformers import BitsAndBytesConfig
+
+    four_bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": four_bits, "dtype": torch.bfloat16, "device_map": {"": 0}}
+
+
+def _with_adapter(folder: Path, precision: Precision) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    base = adapter_base(folder)
+    where = f"adapter '{folder}'"
+    try:
+        if is_adapter(resolve_model(base)):
+            raise ToolwiseError("is an adapter itself", mend="merge that one first: toolwise merge")
+        model, tokenizer = load_model(base, precision)
+    except ToolwiseError as error:
+        raise ToolwiseError(
+            f"the model that it belongs to, '{base}': {error.problem}",
+            where=where,
+            mend=f"{error.mend}; the place stands in {ADAPTER_CONFIG} as base_model_name_or_path",
+        ) from error
+    if (folder / "tokenizer_config.json").is_file():
+        with quiet():
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(
+                    folder, trust_remote_code=False, local_files_only=True
+                )
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _unloadable("tokenizer", where, True, error) from error
+    with quiet():
+        return merged(model, folder), tokenizer
 
 
 def resolve_model(source: str) -> str:
@@ -70,7 +129,7 @@ def resolve_model(source: str) -> str:
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        if (path / "config.json").is_file():
+        if (path / "config.json").is_file() or is_adapter(str(path)):
             return str(path)
         if checkpoints := list_checkpoints(path / "checkpoints"):
             return str(checkpoints[-1])

@@ -12,11 +12,12 @@ from typing import Any
 
 from toolwise.core import RolloutTree, Task, ToolwiseError
 from toolwise.dialects import Dialect, build_dialect
+from toolwise.learning import LoraSettings, add_adapter
 from toolwise.rollout import Collector, CollectorConfig
 from toolwise.sampling.engine import EmbeddedSampler, context_length
 from toolwise.systems.connecting import connect_user
 from toolwise.systems.fresh import conversation_texts, fresh_model
-from toolwise.systems.models import load_model, quiet
+from toolwise.systems.models import is_adapter, load_model, quiet, resolve_model
 from toolwise.systems.recipe import DataFile, Recipe, RLRecipe
 from toolwise.tools import Toolbox, build_toolbox
 
@@ -53,13 +54,16 @@ class Policy:
         return Collector(self.sampler(), self.dialect, self.toolbox, config, seed)
 
 
-def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path | None = None) -> Policy:
+def load_policy(
+    recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path | None = None, *, adapt: bool = False
+) -> Policy:
     """The policy that a recipe starts from.
 
     Args:
         recipe: Says where it comes from.
         texts: Gives what the tokenizer of a fresh model is trained on.
         base: Where `keep_base` has put the fresh model of this run, if it has; None: a new one each time.
+        adapt: Put in the adapter that the recipe asks for; without, it is not looked at.
 
     Raises:
         ToolwiseError: There is no model, or it cannot be loaded, or its template is of no use.
@@ -79,6 +83,8 @@ def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path |
             # Every prompt shows the tools, so the tokenizer knows their descriptions; twice, to be merged.
             shown = conversation_texts((), toolbox.specs(toolbox.names) * 2)
             model, tokenizer = fresh_model(config.init, chain(texts(), shown), recipe.training.seed)
+    elif config.source is not None and config.lora is not None and adapt:
+        model, tokenizer = _adapted(config.source, config.lora, recipe.training.seed)
     elif config.source is not None:
         model, tokenizer = load_model(config.source)
     else:
@@ -92,6 +98,20 @@ def load_policy(recipe: Recipe, texts: Callable[[], Iterable[str]], base: Path |
     if isinstance(recipe, RLRecipe):
         context = recipe.rollout.limits.context(context)
     return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context)
+
+
+def _adapted(source: str, lora: LoraSettings, seed: int) -> tuple[Any, Any]:
+    place = resolve_model(source)
+    if is_adapter(place):
+        raise ToolwiseError(
+            "is an adapter, and an adapter on top of it could not be loaded again",
+            where=f"model '{source}'",
+            mend=f"merge it first: toolwise merge {source} --out FOLDER, then --model FOLDER",
+        )
+    model, tokenizer = load_model(source, lora.precision())
+    base = str(Path(place).resolve()) if Path(place).is_dir() else place
+    add_adapter(model, lora, base=base, seed=seed)
+    return model, tokenizer
 
 
 def fitting_tasks(policy: Policy, tasks: Sequence[Task], data: DataFile, room: int, say: Say) -> list[Task]:

@@ -56,8 +56,8 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "2504.13958",
         "reward of single tool-use turns",
         "runs",
-        ("toolrl-sft", "toolrl", "toolrl-ppo"),
-        "GRPO with KL in the loss instead of the reward; PPO",
+        ("toolrl-sft", "toolrl", "toolrl-published", "toolrl-ppo"),
+        "GRPO and PPO; all reward variants",
     ),
     SystemEntry("GSM8K with a calculator", "2110.14168", "worked sums", "runs", ("gsm8k-sft", "gsm8k")),
     SystemEntry(

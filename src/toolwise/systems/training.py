@@ -66,7 +66,7 @@ def train_sft(
         ToolwiseError: The recipe, the model or the data cannot be used, or the disk is full.
     """
     training, held_out = split_demonstrations(recipe.demonstrations, recipe.validation)
-    policy = load_policy(recipe, lambda: demonstration_texts(training), out / "base")
+    policy = load_policy(recipe, lambda: demonstration_texts(training), out / "base", adapt=True)
     data = recipe.demonstrations
     trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
     validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
@@ -113,7 +113,7 @@ def train_rl(
     reward, advantage = build_reward(recipe.reward), build_advantage(recipe.advantage)
     check_critic(advantage, recipe.critic is not None)
     refuse_tasks(recipe.tasks, [*training, *held_out], scorable(reward))
-    policy = load_policy(recipe, lambda: task_texts(training), out / "base")
+    policy = load_policy(recipe, lambda: task_texts(training), out / "base", adapt=True)
     room = recipe.rollout.limits.max_turn_tokens
     tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
     validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
@@ -128,7 +128,9 @@ def train_rl(
     critic = None if recipe.critic is None else _critic(recipe.critic, policy, out, settings)
     reference = None
     if recipe.loss.kl.coefficient > 0 or recipe.kl_in_reward.coefficient > 0:
-        reference = copy.deepcopy(policy.model).requires_grad_(False)
+        # Without its adapter the policy is the reference, and no second copy is needed.
+        adapted = recipe.model.lora is not None
+        reference = policy.model if adapted else copy.deepcopy(policy.model).requires_grad_(False)
     run = _open(recipe, out, policy)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
     say(_opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps"))
@@ -211,9 +213,14 @@ def _open(recipe: Recipe, out: Path, policy: Policy) -> RunFolder:
 
 
 def _opening(policy: Policy, material: str) -> str:
-    size = sum(parameter.numel() for parameter in policy.model.parameters()) / 1e6
+    parameters = list(policy.model.parameters())
+    size = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     kind = type(policy.model).__name__
-    return f"{kind}, {size:.1f} M parameters, context {policy.context}, on {policy.model.device}; {material}"
+    shown = f"{size / 1e6:.1f} M parameters"
+    if trained < size:
+        shown += f" ({trained / 1e6:.2f} M trained)"
+    return f"{kind}, {shown}, context {policy.context}, on {policy.model.device}; {material}"
 
 
 def _tokens(trees: Sequence[RolloutTree]) -> int:

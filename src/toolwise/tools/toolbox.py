@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from toolwise.core import ErrorKind, Task, ToolCall, ToolResult, ToolwiseError
@@ -85,10 +86,10 @@ class Toolbox:
 
         A task's tools are the only ones that its rollouts can call, whatever else the toolbox holds.
         """
-        refusal = self._refuse(call, session)
-        if refusal is not None:
-            return refusal
-        return await self[call.name].call(session, **call.arguments)
+        result = self._refuse(call, session)
+        if result is None:
+            result = await self[call.name].call(session, **call.arguments)
+        return replace(result, id=call.id) if call.id else result
 
     async def run_all(self, calls: Sequence[ToolCall], session: Session) -> list[ToolResult]:
         """Run the calls of one turn at once; results in the order of the calls."""

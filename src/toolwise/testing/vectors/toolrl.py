@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from toolwise.dialects import assistant_text
 from toolwise.rewards.toolrl import ToolRLSettings, toolrl_score
-from toolwise.rewards.toolrl_format import assistant_text
 from toolwise.testing.vectors.comparison import Check, check, difference, read_lines
 
 TOLERANCE = 1e-9
