@@ -1,23 +1,9 @@
 """The isolation engines that work on this machine."""
 
-import os
 import threading
-from pathlib import Path
 
 import pytest
-
-from toolwise.core import ToolwiseError
-from toolwise.tools.sandbox import ENGINES, SandboxLimits
-
-MEMORY = (512 << 20) + 4096 * os.getpid()
-"""Stands on the command line of all processes of our sandboxes, and of no others."""
-
-
-def built(name, **limits):
-    try:
-        return ENGINES[name](SandboxLimits(**{"memory_bytes": MEMORY, **limits}))
-    except ToolwiseError as error:
-        pytest.skip(f"{name}: {error}")
+from sandboxes import built, sandbox_processes
 
 
 @pytest.fixture(scope="session", params=["bubblewrap", "wasi"])
@@ -45,19 +31,6 @@ def run(engine):
 @pytest.fixture
 def no_process_left():
     """After the test, no process of a sandbox is left, not even as a zombie."""
+    before = sandbox_processes()
     yield
-    assert sandbox_processes() == []
-
-
-def sandbox_processes(memory=MEMORY):
-    """Process ids of our sandboxes, and of our children that nobody has waited for."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            state, parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
-        except OSError:
-            continue
-        if str(memory).encode() in arguments or (state == "Z" and int(parent) == os.getpid()):
-            found.append(int(folder.name))
-    return found
+    assert set(sandbox_processes()) <= set(before)
