@@ -1,6 +1,7 @@
 """The isolation engines that work on this machine."""
 
 import threading
+import time
 
 import pytest
 from sandboxes import built, sandbox_processes
@@ -30,7 +31,10 @@ def run(engine):
 
 @pytest.fixture
 def no_process_left():
-    """After the test, no process of a sandbox is left, not even as a zombie."""
+    """After the test, no process of a sandbox is left, not even as a zombie; a cancelled one ends soon."""
     before = sandbox_processes()
     yield
+    patience = time.monotonic() + 20
+    while not set(sandbox_processes()) <= set(before) and time.monotonic() < patience:
+        time.sleep(0.05)
     assert set(sandbox_processes()) <= set(before)
