@@ -42,7 +42,14 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         ("otc-grpo", "otc-grpo-search"),
         "c = 4, α = 1",
     ),
-    SystemEntry("OTC-PPO", "2504.14870", "the same with a critic", "runs", ("otc-ppo",), "c = 4, α = 1"),
+    SystemEntry(
+        "OTC-PPO",
+        "2504.14870",
+        "the same with a critic",
+        "runs",
+        ("otc-ppo",),
+        "c = 4, α = 1; saves no call in the almanac yet",
+    ),
     SystemEntry(
         "Search-R1",
         "2503.09516",
