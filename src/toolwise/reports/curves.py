@@ -61,6 +61,12 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
 MACHINERY = {"Learning rate", "Seconds per step", "Tokens per second"}
 """Panels that tell of the machine rather than of learning; they are folded away."""
 
+PART = "reward_"
+"""What the metrics of a reward's parts begin with; each part has a panel of its own, as scales differ."""
+
+KNOWN_PARTS = {"reward_std", "reward_correct", "reward_calls"}
+"""The spread of the reward, and parts that other panels show."""
+
 EXACT = {"Learning rate"}
 """Panels of what is set, not measured: there is no noise to smooth."""
 
@@ -125,8 +131,16 @@ def stage_curves(stage: Stage) -> list[Curves]:
         more = [panel for panel in drawn if panel.title in MACHINERY]
         shown = {key for _, _, keys in PANELS for key, _ in keys} | {"step"}
         rest = sorted({key for row in rows for key in row} - shown)
+        parts = [key for key in rest if key.startswith(PART) and key not in KNOWN_PARTS]
+        main += [
+            panel
+            for key in parts
+            if (panel := _panel(rows, f"Reward: {key.removeprefix(PART)}", "figure", ((key, "mean"),)))
+        ]
         more += [
-            panel for key in rest if (panel := _panel(rows, key.replace("_", " "), "figure", ((key, key),)))
+            panel
+            for key in rest
+            if key not in parts and (panel := _panel(rows, key.replace("_", " "), "figure", ((key, key),)))
         ]
         found.append(Curves(title, len(rows), tuple(main), tuple(more)))
     return found
