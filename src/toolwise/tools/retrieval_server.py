@@ -41,13 +41,17 @@ def retrieval_server(
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
+            size = int(length) if length.isdecimal() else 0
+            if self.path != PATH or size > MAX_REQUEST_BYTES:
+                # A client that is still writing reads no answer; one that writes without end gets none.
+                self.rfile.read(min(size, 4 * MAX_REQUEST_BYTES))
             if self.path != PATH:
                 self._answer(404, {"error": f"post to {PATH}"})
-            elif not length.isdecimal() or int(length) > MAX_REQUEST_BYTES:
+            elif not length.isdecimal() or size > MAX_REQUEST_BYTES:
                 self._answer(413, {"error": f"give a Content-Length of at most {MAX_REQUEST_BYTES} bytes"})
             else:
                 try:
-                    queries, count, scores = _read(self.rfile.read(int(length)), top_k)
+                    queries, count, scores = _read(self.rfile.read(size), top_k)
                 except ValueError as error:
                     self._answer(400, {"error": str(error)})
                 else:
