@@ -108,6 +108,7 @@ class ReinforcementConfig(_Config):
         advantage: Normalised by the group's own standard deviation, as published: where every rollout is
             right, the small saving of a call is all there is to learn from, and is learnt from in full.
         critic: How the critic learns, for an advantage that needs one. Its learning rate falls linearly, too.
+        mini_batches: Optimizer steps of each round, of the policy and of the critic.
         rollout: How much is collected, and its limits.
         max_calls: c of OTC, the largest number of calls a rollout can make.
     """
@@ -116,6 +117,7 @@ class ReinforcementConfig(_Config):
     learning_rate: float = Field(default=3e-4, gt=0)
     advantage: AdvantageConfig = GRPOConfig()
     critic: CriticConfig | None = None
+    mini_batches: int = Field(default=1, ge=1)
     rollout: CollectorConfig = CollectorConfig(
         tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
     )
@@ -302,14 +304,14 @@ def reinforce(
         learning_rate=config.learning_rate,
         schedule="linear",
         warmup_steps=3,
-        total_steps=config.steps,
+        total_steps=config.steps * config.mini_batches,
     )
     learner = Learner(agent.model, settings)
     critic = None
     if config.critic is not None:
         own = settings.model_copy(update={"learning_rate": config.critic.learner.learning_rate})
         critic = Critic(
-            value_model(agent.model, seed_for(seed, "critic")),
+            value_model(agent.model, seed_for(seed, "critic"), config.critic.head),
             config.critic.model_copy(update={"learner": own}),
         )
     train_policy(
@@ -322,6 +324,7 @@ def reinforce(
         seed=seed,
         loss=PPOLossConfig(),
         critic=critic,
+        mini_batches=config.mini_batches,
         checkpoint_every=config.steps,
         tokenizer=agent.tokenizer,
         validate=validate,
