@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,9 +196,11 @@ def run_benchmark(
         if done is not None:
             done(finished, len(shown))
 
-    trees = loaded.collector(config, recipe.training.seed).collect(
-        shown, run=("benchmark",), samples=1, params=SamplingParams(temperature=0.0), done=count
-    )
+    collector = loaded.collector(config, recipe.training.seed)
+    with closing(loaded.toolbox):
+        trees = collector.collect(
+            shown, run=("benchmark",), samples=1, params=SamplingParams(temperature=0.0), done=count
+        )
     outputs = {tree.task.id: Output.from_rollout(tree.rollouts()[0]) for tree in trees}
     with writing(out):
         _write_lines(predictions, [_record(identity, output) for identity, output in outputs.items()])
