@@ -16,7 +16,7 @@ from typing import Any
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import malformed
 from toolwise.dialects.chat_template import ChatTemplate, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 from toolwise.dialects.smart_steps import (
     FINAL,
     OUTPUT,
@@ -84,10 +84,7 @@ class SmartDialect:
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`. A final response beside a tool step was written without its output, and is none."""
         text = self._template.decode(token_ids)
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         written = f"\n{content}".partition(f"\n{OUTPUT}")[0]
         before, answer = _split_final(written)
         calls: list[ToolCall] = []

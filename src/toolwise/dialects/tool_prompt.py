@@ -14,7 +14,7 @@ from typing import Any
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import malformed
 from toolwise.dialects.chat_template import ChatTemplate, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 from toolwise.dialects.smart_steps import FINAL, Step
 from toolwise.dialects.step_tools import STEP_TOOLS, StepTool, asked_in, call_of, shown_tools, step_of
 
@@ -100,10 +100,7 @@ class ToolPromptDialect:
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`."""
         text = self._template.decode(token_ids)
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         written = f"\n{content}".partition(f"\n{OUTPUT}")[0].replace(FINAL, _ANSWER)
         try:
             first, *rest = parse_tool_prompt(written)
