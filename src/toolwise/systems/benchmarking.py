@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from toolwise.data import benchmarks as files
 from toolwise.data.reading import read_all
 from toolwise.evaluation import benchmarks as scoring
 from toolwise.evaluation.benchmarks import Benchmark, Measure, Output, ScoredItem
-from toolwise.systems.result_file import other_results, write_result, writing
+from toolwise.systems.result_file import file_stem, other_results, write_result, writing
 
 if TYPE_CHECKING:
     from toolwise.systems.recipe import RLRecipe
@@ -261,7 +260,7 @@ def _record(identity: str, output: Output) -> dict[str, Any]:
 
 
 def _stem(benchmark: Benchmark, policy: str) -> str:
-    return f"{benchmark.name}-" + (re.sub(r"[^\w.-]+", "-", policy).strip(".") or "policy")
+    return f"{benchmark.name}-{file_stem(policy)}"
 
 
 def _write_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
