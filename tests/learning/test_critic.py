@@ -142,6 +142,21 @@ def test_the_critic_begins_as_a_copy_of_the_policy_with_a_fresh_head(tmp_path):
         assert torch.equal(value, model.state_dict()[name]), name
 
 
+def test_a_head_that_begins_at_zero_gives_every_state_the_value_0_and_learns():
+    rng = np.random.default_rng(0)
+    trees = [TokenTree.reinforced(random_tree(rng, f"t{index}", turns=4)) for index in range(4)]
+    critic = Critic(
+        value_model(tiny_model(), 0, "zero"), CriticConfig(learner=LearnerConfig(learning_rate=1e-2))
+    )
+    flat = critic.annotate_values(trees)
+    assert not any(np.any(tree.values) for tree in flat)
+    ones = [[np.ones(len(path)) for path in tree.along(tree.values)] for tree in flat]
+    batch = [tree.credited(gain, gain) for tree, gain in zip(flat, ones, strict=True)]
+    losses = [critic.step(batch)["value_loss"] for _ in range(20)]
+    assert losses[0] == pytest.approx(0.5)
+    assert losses[-1] < 0.25
+
+
 def test_a_model_without_such_a_head_is_refused():
     from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from toolwise.learning.packing import TokenBatch, pack, unpacked
 from toolwise.learning.token_tree import TokenTree
 from toolwise.learning.updater import LearnerConfig, ModelUpdater
 
+Head = Literal["normal", "zero"]
+
 
 class CriticConfig(BaseModel):
     """How the critic is trained. It takes as many passes and mini-batches as the policy.
@@ -28,6 +30,9 @@ class CriticConfig(BaseModel):
         learner: How its weights are updated, by an optimizer of its own.
         clip: How far a value may move from the one at sampling time before its error stops falling, ≥ 0
             (verl's ``cliprange_value``); None does not clip.
+        head: Weights of the head at the beginning: ``normal``, as verl has it, or ``zero``. Values that begin
+            as the one number 0 are no worse a baseline than none; those of random weights spread far wider
+            than the returns until the critic has seen many rollouts.
         warmup_steps: Training steps at the beginning in which the critic alone learns and the policy stays as
             it is, ≥ 0.
     """
@@ -36,10 +41,11 @@ class CriticConfig(BaseModel):
 
     learner: LearnerConfig = LearnerConfig(learning_rate=1e-5)
     clip: float | None = Field(default=0.5, ge=0)
+    head: Head = "normal"
     warmup_steps: int = Field(default=0, ge=0)
 
 
-def value_model(policy: nn.Module, seed: int) -> Any:
+def value_model(policy: nn.Module, seed: int, head: Head = "normal") -> Any:
     """A critic that begins as a copy of the policy, with one number a token instead of a vocabulary.
 
     It is the policy's architecture for token classification with a single label, as in verl: the body's
@@ -49,6 +55,7 @@ def value_model(policy: nn.Module, seed: int) -> Any:
     Args:
         policy: A Hugging Face causal language model; it stays as it is.
         seed: Decides the head's weights.
+        head: See `CriticConfig`.
 
     Returns:
         A ``…ForTokenClassification`` model on the policy's device, in its precision.
@@ -75,6 +82,8 @@ def value_model(policy: nn.Module, seed: int) -> Any:
                 mend="take an advantage without a critic, such as grpo, or another model",
             ) from error
     model.get_decoder().load_state_dict(policy.get_decoder().state_dict())  # type: ignore[operator]
+    if head == "zero":
+        nn.init.zeros_(_head(model).weight)
     return model.to(first.device)
 
 
@@ -88,12 +97,16 @@ def token_values(model: nn.Module, batch: TokenBatch) -> Tensor:
         model: From `value_model`.
         batch: Packed trees, on the model's device.
     """
-    head: Any = getattr(model, "score", None) or model.get_submodule("classifier")
+    head = _head(model)
     states = predicting_states(model, batch)
     with torch.autocast(states.device.type, enabled=False):
         wide = torch.promote_types(head.weight.dtype, torch.float32)
         bias = None if head.bias is None else head.bias.to(wide)
         return nn.functional.linear(states.to(wide), head.weight.to(wide), bias)[:, 0]
+
+
+def _head(model: nn.Module) -> Any:
+    return getattr(model, "score", None) or model.get_submodule("classifier")
 
 
 def batch_value_loss(batch: TokenBatch, values: Tensor, clip: float | None) -> tuple[Tensor, Tensor]:

@@ -108,25 +108,35 @@ class ReinforcementConfig(_Config):
         advantage: Normalised by the group's own standard deviation, as published: where every rollout is
             right, the small saving of a call is all there is to learn from, and is learnt from in full.
         critic: How the critic learns, for an advantage that needs one. Its learning rate falls linearly, too.
+        mini_batches: Optimizer steps of each round, of the policy and of the critic.
         rollout: How much is collected, and its limits.
-        max_calls: c of OTC, the largest number of calls a rollout can make.
+        smoothing: c of OTC, > 0. Published: the largest number of calls a rollout can make; a smaller one
+            makes the first call dearer.
     """
 
     steps: int = Field(default=60, ge=1)
     learning_rate: float = Field(default=3e-4, gt=0)
     advantage: AdvantageConfig = GRPOConfig()
     critic: CriticConfig | None = None
+    mini_batches: int = Field(default=1, ge=1)
     rollout: CollectorConfig = CollectorConfig(
         tasks_per_step=32, group_size=8, limits=Limits(max_turns=4, max_turn_tokens=48)
     )
-    max_calls: int = Field(default=4, ge=1)
+    smoothing: float = Field(default=4.0, gt=0)
 
 
 def actor_critic() -> ReinforcementConfig:
-    """PPO instead of GRPO: as many rollouts, each of a question of its own, and a critic."""
+    """PPO instead of GRPO: as many rollouts, each of a question of its own, and a critic.
+
+    Without a group of the same question, a call's cost stands beside the spread of all rewards, so that it
+    has to be dearer to be learnt from: c is the most calls that any question takes, not the most that a
+    rollout can make.
+    """
     return ReinforcementConfig(
         advantage=GAEConfig(),
-        critic=CriticConfig(learner=LearnerConfig(learning_rate=1e-3), warmup_steps=5),
+        critic=CriticConfig(learner=LearnerConfig(learning_rate=1e-3), head="zero", warmup_steps=5),
+        mini_batches=4,
+        smoothing=2,
         rollout=CollectorConfig(
             tasks_per_step=256, group_size=1, limits=Limits(max_turns=4, max_turn_tokens=48)
         ),
@@ -296,20 +306,20 @@ def reinforce(
     rule = (
         CORRECT
         if reward == "correct"
-        else OTCConfig(correctness=CORRECT, smoothing=config.max_calls, form=form)
+        else OTCConfig(correctness=CORRECT, smoothing=config.smoothing, form=form)
     )
     settings = LearnerConfig(
         learning_rate=config.learning_rate,
         schedule="linear",
         warmup_steps=3,
-        total_steps=config.steps,
+        total_steps=config.steps * config.mini_batches,
     )
     learner = Learner(agent.model, settings)
     critic = None
     if config.critic is not None:
         own = settings.model_copy(update={"learning_rate": config.critic.learner.learning_rate})
         critic = Critic(
-            value_model(agent.model, seed_for(seed, "critic")),
+            value_model(agent.model, seed_for(seed, "critic"), config.critic.head),
             config.critic.model_copy(update={"learner": own}),
         )
     train_policy(
@@ -322,6 +332,7 @@ def reinforce(
         seed=seed,
         loss=PPOLossConfig(),
         critic=critic,
+        mini_batches=config.mini_batches,
         checkpoint_every=config.steps,
         tokenizer=agent.tokenizer,
         validate=validate,

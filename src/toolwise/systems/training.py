@@ -192,7 +192,7 @@ def _rl_updates(training: RLTraining, alone: int = 0) -> int:
 def _critic(settings: CriticSettings, policy: Policy, out: Path, training: RLTraining) -> Critic:
     updates = _rl_updates(training)
     check_length(out, settings.learner, begun_length(out, training, _rl_updates), updates, "critic.learner")
-    model = value_model(policy.model, seed_for(training.seed, "critic"))
+    model = value_model(policy.model, seed_for(training.seed, "critic"), settings.head)
     return Critic(model, settings.settled(updates))
 
 

@@ -106,7 +106,7 @@ def masks_of_rollouts(recipe: RLRecipe, *, samples: int, say: Say = print) -> It
         trees = collector.collect(tasks, run=("train", 1), samples=samples)
     flat = [TokenTree.reinforced(tree) for tree in trees]
     if recipe.critic is not None:
-        model = value_model(policy.model, seed_for(recipe.training.seed, "critic"))
+        model = value_model(policy.model, seed_for(recipe.training.seed, "critic"), recipe.critic.head)
         flat = Critic(model, recipe.critic).annotate_values(flat)
     reward, advantage = build_reward(recipe.reward), build_advantage(recipe.advantage)
     experience = score(trees, reward, advantage, flat=flat)
