@@ -51,7 +51,11 @@ def test_a_tool_is_called_just_where_it_is_needed_and_gives_what_the_chain_says(
 
 def test_a_wrong_belief_about_something_known_is_looked_up():
     question = questions(world(), "known person", "train")[0]
-    assert len(chain(world(), question, "something else")) == 2
+    assert [step.title for step in chain(world(), question, "something else")] == [
+        "Recall",
+        "Look up",
+        "Read",
+    ]
     assert len(chain(world(), question, question.answer)) == 1
 
 
@@ -82,5 +86,6 @@ def test_steps_are_numbered_on_from_turn_to_turn():
     assert [message["role"] for message in messages] == ["assistant", "tool", "assistant"]
     assert "- Step 1: " in messages[0]["content"]
     assert messages[0]["content"].count("(tool: Search)") == 1
-    assert messages[2]["content"].startswith("- Step 3: Recall (general reasoning)\n")
+    assert messages[2]["content"].startswith("- Step 3: Read (general reasoning)\nThe holder of ")
+    assert "\n\n- Step 4: Recall (general reasoning)\n" in messages[2]["content"]
     assert messages[2]["content"].endswith(f"### Final Response\nAnswer: {question.answer}")
