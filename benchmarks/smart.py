@@ -12,7 +12,8 @@ of one seed.
   Performance is accuracy, and for intention also missing-details recovery and coverage.
 
 A cell that is 0 before has no relative change, is left out and counted. ``--split validation`` asks the
-validation questions, for tuning; ``--small`` trains a few steps, to see that it works. A run that was stopped goes on where it was, given --out.
+validation questions, for tuning; ``--small`` trains a few steps, to see that it works. A run that was stopped
+goes on where it was, given --out.
 """
 
 from __future__ import annotations
