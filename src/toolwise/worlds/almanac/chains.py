@@ -1,7 +1,7 @@
 """SMART chains of the almanac, written by the world itself: it knows what is within knowledge.
 
 Each chain recalls first, then says why a tool is needed or not (the justification), and then calls or
-answers; what a search has found is read out before it is used.
+answers. What a tool gives is not said again: a sentence that the text has, too, calls back what stood there.
 """
 
 from __future__ import annotations
@@ -60,11 +60,7 @@ def chain(world: Almanac, question: Question, belief: str | None = None) -> list
     tool, _, value = question.calls[0]
     name = _STEP_NAMES[tool]
     body = f"```python\n{value}\n```" if CHAIN_TOOLS[name].fenced else value
-    found = tool_result(world, question, tool, value)
-    steps.append(Step(_TITLES[name], body, name, found))
-    if name == "Search":
-        # What was found is said again before it is used: a small model copies within a sentence it knows.
-        steps.append(Step("Read", found.removeprefix("1. ")))
+    steps.append(Step(_TITLES[name], body, name, tool_result(world, question, tool, value)))
     if question.second:
         steps.append(Step("Recall", f"{question.second} {KNOWN}"))
     return steps
