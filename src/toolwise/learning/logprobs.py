@@ -64,8 +64,11 @@ def predicting_states(model: nn.Module, batch: TokenBatch) -> Tensor:
     if _plain_attention(config):
         # A 4D mask keeps the model from making its own; attention along paths does not look at it.
         unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
+        kind = batch.input_ids.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
+        paths = tuple(group.scored(dtype) for group in batch.paths)
         with along_paths(config.get_text_config()):
-            output = body(**places, attention_mask=unused, paths=batch.paths)
+            output = body(**places, attention_mask=unused, paths=paths)
     else:
         output = body(**places, attention_mask=_masks(config, batch))
     hidden: Tensor = output.last_hidden_state
