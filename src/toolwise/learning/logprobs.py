@@ -121,7 +121,10 @@ def _softcap(config: Any) -> float | None:
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
-    """Linear layer, log-softmax and gather, chunk by chunk; the backward pass computes the logits again."""
+    """Linear layer, log-softmax and gather, chunk by chunk.
+
+    The backward pass computes the logits again, unless a single chunk holds them all: that one is kept.
+    """
 
     @staticmethod
     def _logits(
@@ -168,7 +171,10 @@ class _ChunkedLogProbs(torch.autograd.Function):
                 entropies.append(-(logits.exp() * logits).sum(-1))
         logprobs, norm = torch.cat(found), torch.cat(norms)
         entropy = torch.cat(entropies) if with_entropy else torch.zeros_like(logprobs)
-        ctx.save_for_backward(hidden, weight, bias, targets, norm, entropy)
+        kept = logits if len(found) == 1 and cap is None else None
+        if kept is not None and not with_entropy:
+            kept.sub_(norm[:, None])
+        ctx.save_for_backward(hidden, weight, bias, targets, norm, entropy, kept)
         ctx.settings = (scale, cap, temperature, chunk)
         ctx.set_materialize_grads(False)
         return logprobs, entropy
@@ -176,7 +182,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """With p the probabilities: d logprob = onehot − p, d entropy = −p·(log p + entropy)."""
-        hidden, weight, bias, targets, norm, entropy = ctx.saved_tensors
+        hidden, weight, bias, targets, norm, entropy, kept = ctx.saved_tensors
         scale, cap, temperature, chunk = ctx.settings
         grad_logprob, grad_entropy = gradients
         if grad_logprob is None:
@@ -187,9 +193,13 @@ class _ChunkedLogProbs(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias, dtype=wide) if ctx.needs_input_grad[2] else None
         for start in range(0, len(targets), chunk):
             at = slice(start, start + chunk)
-            logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
-            bend = None if cap is None else 1 - (logits * (temperature / cap)).square()
-            logits.sub_(norm[at, None])
+            bend = None
+            if kept is not None:
+                logits = kept.clone() if grad_entropy is not None else kept
+            else:
+                logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
+                bend = None if cap is None else 1 - (logits * (temperature / cap)).square()
+                logits.sub_(norm[at, None])
             slope = logits.exp()
             if grad_entropy is not None:
                 logits.add_(entropy[at, None]).mul_(grad_entropy[at, None]).add_(grad_logprob[at, None])
