@@ -1,10 +1,10 @@
 """Supervised training on packed demonstrations, through TRL's trainer and through Toolwise.
 
-``python -m benchmarks.sft [--rounds N] [--steps N] [--size 1.4M]``. The same model folder and demonstrations, as
-many tokens a step, only the answers trained on. The sides take turns, each in a process of its own. TRL packs
-(``packing=True``) into rows of 2048 tokens, in which without FlashAttention every demonstration also sees the
-ones before it; Toolwise's packs keep them apart. That an unpacked demonstration gives the same loss and
-gradient on both sides is checked first.
+``python -m benchmarks.sft [--rounds N] [--steps N] [--size 1.4M]``. The same model folder and demonstrations,
+as many tokens a step, only the answers trained on. The sides take turns, each in a process of its own. TRL
+packs (``packing=True``) into rows of 2048 tokens, in which without FlashAttention every demonstration also
+sees the ones before it; Toolwise's packs keep them apart. That an unpacked demonstration gives the same loss
+and gradient on both sides is checked first.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from toolwise.core import ToolwiseError
+from toolwise.learning.attention import attending, chosen_attention
 from toolwise.learning.packing import TokenBatch
-from toolwise.learning.path_attention import along_paths
 
 CHUNK_ELEMENTS = 1 << 22
 """Logits held at one time, in numbers: the chunk of tokens times the vocabulary stays below."""
@@ -62,13 +62,13 @@ def predicting_states(model: nn.Module, batch: TokenBatch) -> Tensor:
     body = model.get_decoder()  # type: ignore[operator]
     places = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
     if _plain_attention(config):
-        # A 4D mask keeps the model from making its own; attention along paths does not look at it.
+        # A 4D mask keeps the model from making its own; attention along trees does not look at it.
         unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
         kind = batch.input_ids.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
-        paths = tuple(group.scored(dtype) for group in batch.paths)
-        with along_paths(config.get_text_config()):
-            output = body(**places, attention_mask=unused, paths=paths)
+        name, more = chosen_attention(batch, dtype)
+        with attending(config.get_text_config(), name):
+            output = body(**places, attention_mask=unused, **more)
     else:
         output = body(**places, attention_mask=_masks(config, batch))
     hidden: Tensor = output.last_hidden_state

@@ -7,8 +7,7 @@ path, gathered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,9 +41,11 @@ class PathGroup:
 
     def to(self, device: torch.device | str) -> PathGroup:
         """The same on another device."""
-        places = (self.queries, self.slots, self.own, self.keys)
+        queries, slots, own, keys = (
+            part.to(device, non_blocking=True) for part in (self.queries, self.slots, self.own, self.keys)
+        )
         mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
-        return PathGroup(*(part.to(device, non_blocking=True) for part in places), mask)
+        return PathGroup(queries, slots, own, keys, mask)
 
     def scored(self, dtype: torch.dtype) -> PathGroup:
         """The same with a mask that is added to the scores, so that no layer has to convert it again."""
@@ -163,17 +164,3 @@ def _gathered(flat: Tensor, places: Tensor) -> Tensor:
     """From (N, heads, size) those at places (P, L), shape (P, heads, L, size)."""
     found = flat.index_select(0, places.flatten())
     return found.view(*places.shape, *flat.shape[1:]).transpose(1, 2)
-
-
-@contextmanager
-def along_paths(config: Any) -> Iterator[None]:
-    """Let the layers of a model attend along paths for one forward pass (with ``paths=`` given to it)."""
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(NAME, attend_along_paths)
-    before = config._attn_implementation
-    config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
