@@ -141,21 +141,23 @@ def trl(folder: Path, work: Workload, steps: int) -> None:
     """Train with TRL."""
     from transformers import TrainerCallback
 
-    clock = StepClock()
+    clock, lengths = StepClock(), []
 
     class Ticks(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *given: Any, **more: Any) -> None:
             clock.tick()
+            lengths.append(trainer._metrics["train"]["completions/mean_length"][-1])
 
     with tempfile.TemporaryDirectory() as scratch:
         trainer = trainer_of(folder, work, steps, scratch, [Ticks()])
         trainer.train()
-        lengths = list(trainer._metrics["train"]["completions/mean_length"])
-    _said(clock, work, sum(lengths[1:]) / len(lengths[1:]) * GROUP * work.tasks)
+    _said(clock, work, sum(lengths[1:]) / steps * GROUP * work.tasks)
 
 
 def parity(folder: Path, work: Workload, steps: int) -> None:
     """One batch of TRL's through both losses: how far loss and gradient are apart, as shares of theirs."""
+    import dataclasses
+
     import torch
 
     from toolwise.core import RolloutEnd, RolloutTree, StopReason, Task, Turn
@@ -190,8 +192,6 @@ def parity(folder: Path, work: Workload, steps: int) -> None:
     # As TRL does, log-probabilities at sampling time are taken to be those of the present weights.
     index = torch.zeros(len(made.turns[0].token_ids) + sum(len(t.token_ids) for t in turns[1:])).double()
     index[packed.source_tokens] = old.double()
-    import dataclasses
-
     tree = dataclasses.replace(TokenTree.reinforced(made, gains), old_logprobs=index.numpy())
     loss = PPOLossConfig(dual_clip=None)
     (packed,) = pack([tree], 1 << 20, factors=aggregation_factors([tree], "token-mean", None))
