@@ -1,4 +1,4 @@
-"""Every speed benchmark, one after the other, and one table (``python -m benchmarks.all``, ``make bench``)."""
+"""Every speed benchmark in turn, and one table: ``python -m benchmarks.all``, or ``make bench``."""
 
 from __future__ import annotations
 
