@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,14 @@ def tokenizer_of(texts: list[str]) -> Any:
     return tokenizer
 
 
-def look_up(topic: str, region: str, limit: int) -> str:
+# Without the type of its result, which one side would put into the prompt and the other would not.
+def look_up(topic: str, region: str, limit: int):
     """Look something up in the list of items.
 
     Args:
-        topic: What to look up, as the title of an item or as a query that may name its type and status.
-        region: The country or region whose items are meant, as the address of the account has it.
-        limit: The largest number of items in the result, in the order of their date.
-
-    Returns:
-        The items of the list, one to a line.
+        topic: Title or type of the item.
+        region: Country or region of the item.
+        limit: Number of items in the result.
     """
     return "item price 12 currency unit\nitem price 15 currency unit"
 
@@ -53,7 +52,7 @@ ARGUMENTS = {
     "limit": 2,
 }
 ANSWER = "The price of the item is 12 and the amount of the list is 15, in the order of the date."
-INSTRUCTION_WORDS = 120
+INSTRUCTION_WORDS = 130
 
 
 def questions(count: int, seed: int = 0) -> list[str]:
@@ -69,7 +68,7 @@ def schema() -> dict[str, Any]:
     return dict(get_json_schema(look_up))
 
 
-def calling_folder(path: Path, size: str, steps: int = 150) -> None:
+def calling_folder(path: Path, size: str, steps: int = 75) -> None:
     """A model trained from scratch to call `look_up` three times and then to answer, whatever is asked."""
     import tempfile
 
@@ -85,8 +84,9 @@ def calling_folder(path: Path, size: str, steps: int = 150) -> None:
         )
         turns.append({"role": "tool", "name": "look_up", "content": look_up("", "", 0)})
     turns.append({"role": "assistant", "content": ANSWER})
-    asked = questions(64, seed=1)
-    known = [*asked, str(schema()), str(function) * 2, ANSWER * 2, look_up("", "", 0) * 2]
+    asked = questions(4 * steps, seed=1)
+    known = [*asked, json.dumps(schema()), json.dumps(function), ANSWER, look_up("", "", 0)]
+    known += 2 * [*known[len(asked) :], template("qwen2_5.jinja")]
     tokenizer = tokenizer_of(known)
     dialect = HermesDialect(tokenizer)
     trees = [
@@ -97,6 +97,11 @@ def calling_folder(path: Path, size: str, steps: int = 150) -> None:
         )
     ]
     model = random_model(size, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id)
+
+    def said(step: int, steps: int, metrics: Any) -> None:
+        if step % 25 == 0:
+            print(f"learning to call: step {step} of {steps}, loss {metrics['loss']:.3f}", flush=True)
+
     settings = LearnerConfig(learning_rate=3e-3, schedule="cosine", warmup_steps=10, total_steps=steps)
     with tempfile.TemporaryDirectory() as scratch:
         train_supervised(
@@ -107,6 +112,7 @@ def calling_folder(path: Path, size: str, steps: int = 150) -> None:
             seed=0,
             steps=steps,
             checkpoint_every=steps,
+            progress=said,
         )
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)

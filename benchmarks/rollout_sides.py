@@ -103,12 +103,14 @@ def trl(folder: Path, rounds: int) -> None:
         trainer.model.train()
         sampled, seconds, frequencies = 0, 0.0, []
         for number, texts in enumerate(asked):
-            prompts = [[{"role": "user", "content": text}] for text in texts for _ in range(GROUP)]
+            prompts = [
+                {"prompt": [{"role": "user", "content": text}]} for text in texts for _ in range(GROUP)
+            ]
             begun = time.perf_counter()
-            found = trainer._generate(prompts)
+            found = trainer._generate_and_score_completions(prompts)
             if number:
                 seconds += time.perf_counter() - begun
-                sampled += sum(sum(mask) for mask in found[2])
+                sampled += int((found["completion_mask"] * found["tool_mask"]).sum())
                 frequencies.append(trainer._metrics["train"]["tools/call_frequency"][-1])
     _said(sampled, sum(frequencies) * GROUP * TASKS, seconds, rounds)
 

@@ -57,7 +57,14 @@ def random_model(size: str, *, seed: int = 0, vocab_size: int | None = None, **c
 
     shape = SIZES[size] | ({} if vocab_size is None else {"vocab_size": vocab_size}) | changes
     torch.manual_seed(seed)
-    config = Qwen3Config(**shape, max_position_embeddings=32768, tie_word_embeddings=True, pad_token_id=0)
+    config = Qwen3Config(
+        **shape,
+        max_position_embeddings=32768,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        # The usual 0.02 is made for a width of about a thousand.
+        initializer_range=0.02 * max(1.0, 1024 / shape["hidden_size"]) ** 0.5,
+    )
     return Qwen3ForCausalLM(config)
 
 
