@@ -48,7 +48,7 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "the same with a critic",
         "runs",
         ("otc-ppo",),
-        "c = 4, α = 1; saves no call in the almanac yet",
+        "c = 4, α = 1",
     ),
     SystemEntry(
         "Search-R1",
