@@ -40,7 +40,7 @@ class DistributedConfig(BaseModel):
     timeout: float = Field(default=1800.0, gt=0)
 
 
-class EverywhereError(ToolwiseError):  # noqa: N818
+class EverywhereError(ToolwiseError):
     """An error that every rank raises at the same place."""
 
 

@@ -48,8 +48,8 @@ class Learner(ModelUpdater):
             ``loss``, ``grad_norm`` (before clipping), ``learning_rate``, ``trained_tokens``,
             ``unique_tokens`` (computed), ``tokens`` (what unshared rollouts would have cost),
             ``padding_share``, ``oversized_trees`` (longer than the token budget: each a micro-batch of its
-            own, which may take more memory than was planned), and for policy losses means over trained tokens: ``entropy``, ``approx_kl``,
-            ``clip_share``, ``kl`` (where there is a reference).
+            own, which takes more memory than was planned), and for policy losses means over trained tokens:
+            ``entropy``, ``approx_kl``, ``clip_share``, ``kl`` (where there is a reference).
 
         Raises:
             ToolwiseError: A tree exceeds the context, the loss cannot be packed, or the gradient is not

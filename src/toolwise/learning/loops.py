@@ -279,23 +279,23 @@ def _train(
     metrics: dict[str, float] = {}
     try:
         with together as pressed, lost_ranks(world):
-          for step in range(done + 1, steps + 1):
-            if any(world.gather(pressed())):
-                raise KeyboardInterrupt
-            material = prepare(step)
-            with held():
-                whole = False
-                updates, state = updates_so_far(), _state_of(reward)
-                torch.manual_seed(seed_for(seed, "update", step, *own))
-                metrics = update(step, material)
-                run.log(step, metrics)
-                done, whole = step, True
-                if step % checkpoint_every == 0 or step == steps:
-                    tried = step
-                    run.save(step, learner, tokenizer=tokenizer, reward=reward, critic=critic)
-                    saved = step
-            if progress is not None:
-                progress(step, steps, metrics)
+            for step in range(done + 1, steps + 1):
+                if any(world.gather(pressed())):
+                    raise KeyboardInterrupt
+                material = prepare(step)
+                with held():
+                    whole = False
+                    updates, state = updates_so_far(), _state_of(reward)
+                    torch.manual_seed(seed_for(seed, "update", step, *own))
+                    metrics = update(step, material)
+                    run.log(step, metrics)
+                    done, whole = step, True
+                    if step % checkpoint_every == 0 or step == steps:
+                        tried = step
+                        run.save(step, learner, tokenizer=tokenizer, reward=reward, critic=critic)
+                        saved = step
+                if progress is not None:
+                    progress(step, steps, metrics)
     except KeyboardInterrupt:
         if whole and done > saved:
             run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic)

@@ -109,7 +109,8 @@ class Spread:
         for part in list(module.modules()):
             if type(part).__name__ in layers:
                 fully_shard(part, **settings)
-        fully_shard(module, **settings)
+        # Embeddings and output layer too are let go of after the forward pass, so that what stays are shards.
+        fully_shard(module, **settings, reshard_after_forward=True)
         return module
 
     def passes(
@@ -117,8 +118,8 @@ class Spread:
     ) -> Iterator[tuple[TokenBatch, bool]]:
         """The batches of this rank on the device, then empty ones until all ranks have had as many.
 
-        Sharded weights are gathered in every pass, so all ranks must make each of them. The gradients of whole
-        models are summed in the last backward pass.
+        Sharded weights are gathered in every pass, so all ranks must make each of them. The gradients of
+        whole models are summed in the last backward pass.
 
         Args:
             compute: From `computing`.
@@ -178,7 +179,7 @@ def sharded_like(target: Tensor, source: Tensor) -> Tensor:
 
 
 def refresh(copy: nn.Module, model: nn.Module) -> None:
-    """Bring a whole copy up to the weights of a sharded model, one weight at a time; frozen ones are equal."""
+    """Bring a whole copy up to a sharded model, one weight at a time; frozen weights are equal."""
     ours = dict(copy.named_parameters())
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -19,7 +19,14 @@ from toolwise.learning.distributed import EverywhereError
 from toolwise.learning.layer_checkpoints import checkpoint_layers
 from toolwise.learning.logprobs import token_logprobs
 from toolwise.learning.packing import TokenBatch, pack, unpacked
-from toolwise.learning.sharding import Compute, Spread, gathered_optimizer, gathered_weights, load_optimizer, whole
+from toolwise.learning.sharding import (
+    Compute,
+    Spread,
+    gathered_optimizer,
+    gathered_weights,
+    load_optimizer,
+    whole,
+)
 from toolwise.learning.token_tree import TokenTree
 
 Decay = Annotated[float, Field(ge=0, lt=1)]

@@ -90,8 +90,8 @@ class Player(ABC):
             samples: Group size instead of the configured one.
             params: Sampling parameters instead of the configured ones.
             done: Called with each tree as it is finished, in any order.
-            places: Number of each task within the whole visit, where others play the other tasks; seeds derive
-                from it.
+            places: Number of each task within the whole visit, where others play the other tasks; seeds
+                derive from it.
         """
         numbers = range(len(tasks)) if places is None else places
         return asyncio.run(self._collect(tasks, run, samples, params, done, numbers))

@@ -92,7 +92,11 @@ def _weights(precision: Precision) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    return {"quantization_config": four_bits, "dtype": torch.bfloat16, "device_map": {"": torch.cuda.current_device()}}
+    return {
+        "quantization_config": four_bits,
+        "dtype": torch.bfloat16,
+        "device_map": {"": torch.cuda.current_device()},
+    }
 
 
 def _with_adapter(folder: Path, precision: Precision, host: bool) -> tuple[Any, Any]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from toolwise.advantages import build_advantage
 from torch import nn
 
+from toolwise.advantages import build_advantage
 from toolwise.core import RolloutTree, Task, ToolwiseError, scorable, seed_for
 from toolwise.learning import (
     Critic,
@@ -91,7 +91,9 @@ def _train_sft(
 
     policy, trees, validation, steps = world.agreed(prepare)
     # Described before it may be sharded.
-    opening = _opening(policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps", world)
+    opening = _opening(
+        policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps", world
+    )
     shared = SharedPolicy.of(policy, world, recipe.distributed, samples=False)
     learner = Learner(policy.model, recipe.learner.settled(steps), shared.spread)
     run = _open(recipe, out, policy, world)
