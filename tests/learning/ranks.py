@@ -37,9 +37,7 @@ from toolwise.learning.losses import KLConfig, KLInRewardConfig, PPOLossConfig
 TIMEOUT = 20.0
 
 
-def case(
-    name: str, folder: Path, world: World, strategy: str, steps: int, hang: int | None = None
-) -> None:
+def case(name: str, folder: Path, world: World, strategy: str, steps: int, hang: int | None = None) -> None:
     model = policy().requires_grad_(True)
     model.config.attention_dropout = 0.0
     for layer in model.get_decoder().layers:
@@ -75,7 +73,8 @@ def case(
             time.sleep(600)
         if sampled is not model:
             refresh(sampled, model)
-        return sample_trees(sampled, step)
+        # The same two groups twice: members of a group lie on different ranks.
+        return sample_trees(sampled, step) + sample_trees(sampled, 100 + step)
 
     critic = None
     if values is not None:
@@ -90,7 +89,9 @@ def case(
         steps=steps,
         seed=5,
         loss=PPOLossConfig(
-            kl=KLConfig(coefficient=0.0 if critic else 0.05), entropy_coefficient=0.01, aggregation="token-mean"
+            kl=KLConfig(coefficient=0.0 if critic else 0.05),
+            entropy_coefficient=0.01,
+            aggregation="token-mean",
         ),
         reference=reference,
         kl_in_reward=KLInRewardConfig(coefficient=0.05) if critic is not None else None,

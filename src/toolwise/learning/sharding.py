@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map_only
 
 from toolwise.core import Task, ToolwiseError, Turn
 from toolwise.core.tree import RolloutTree
@@ -34,7 +35,12 @@ class _Computing(nn.Module):
         self.model, self.compute = model, compute
 
     def forward(self, batch: TokenBatch, **settings: Any) -> Any:
-        return self.compute(self.model, batch, **settings)
+        # FSDP2 hooks into what is returned, and wants no views.
+        return tree_map_only(
+            Tensor,
+            lambda value: value.clone() if value._is_view() else value,
+            self.compute(self.model, batch, **settings),
+        )
 
 
 class Spread:
