@@ -1,7 +1,7 @@
 """One rank of several, or the only process: ``ranks.py FOLDER CASE …``, each case a run in FOLDER/CASE.
 
-A case is ``KIND-STRATEGY-STEPS`` or, to go on in a folder of another case, ``KIND-STRATEGY-STEPS@FOLDER``. A word
-``hang=STEP`` lets the last rank wait for its death before the rollouts of a step.
+A case is ``KIND-STRATEGY-STEPS``, or to go on in a folder of another name ``KIND-STRATEGY-STEPS@FOLDER``.
+The word ``hang=STEP`` lets the last rank wait for its death before the rollouts of a step.
 """
 
 from __future__ import annotations

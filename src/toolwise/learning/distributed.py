@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,16 +88,8 @@ class World:
         return [merged[key] for key in sorted(merged)]
 
     def share(self, costs: Sequence[float]) -> list[int]:
-        """Which pieces of work are this rank's, ascending: the dearest first to whoever has least so far."""
-        if self.size == 1:
-            return list(range(len(costs)))
-        loads, mine = [0.0] * self.size, []
-        for index in sorted(range(len(costs)), key=lambda index: (-costs[index], index)):
-            rank = loads.index(min(loads))
-            loads[rank] += costs[index]
-            if rank == self.rank:
-                mine.append(index)
-        return sorted(mine)
+        """Which pieces of work are this rank's, see `shares`."""
+        return shares(costs, self.size)[self.rank]
 
     def agreed(self, work: Callable[[], Value]) -> Value:
         """Do something on every rank; where it fails on one, all raise that error.
@@ -138,6 +131,17 @@ class World:
         for rank, other in enumerate(found):
             if len(other) != len(found[0]) or not np.allclose(other, found[0], 1e-4, 1e-6, equal_nan=True):
                 raise EverywhereError(f"ranks 0 and {rank} have different {what}", mend=mend)
+
+
+def shares(costs: Sequence[float], size: int) -> list[list[int]]:
+    """Pieces of work for each rank, ascending: the dearest first, to whoever has least so far (Graham 1969)."""
+    loads = [(0.0, rank) for rank in range(size)]
+    found: list[list[int]] = [[] for _ in loads]
+    for index in sorted(range(len(costs)), key=lambda index: (-costs[index], index)):
+        load, rank = heapq.heappop(loads)
+        found[rank].append(index)
+        heapq.heappush(loads, (load + costs[index], rank))
+    return [sorted(part) for part in found]
 
 
 ALONE = World()
