@@ -3,8 +3,8 @@
 Run: python -m benchmarks.schedule [--model qwen2.5-7b] [--costs costs.json] [--rollouts 1024] [--group 16]
 
 A synchronous step is sampled by vLLM servers, event by event (turns of a long-tailed length, waits for
-tools), then gathered and scored, and learned with FSDP2, whose unit of work is a whole tree; the new weights go
-to the servers. The accelerators are split between servers and learner so that a step is shortest.
+tools), then gathered and scored, and learned with FSDP2, whose unit of work is a whole tree; the new weights
+go to the servers. Accelerators are split between servers and learner so that a step is shortest.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Rollouts:
 
 
 def decode_seconds(costs: Costs, size: ModelSize, gpus: int, rows: int) -> float:
-    """One decoding step of a server: reading weights, keys and values, or multiplying, whichever is longer."""
+    """One decoding step of a server: reading weights, keys and values, or multiplying."""
     context = costs.prompt + costs.turns * (costs.turn + costs.observation) / 2
     read = 2.0 * size.parameters + 2.0 * size.keys_and_values * context * rows
     read /= gpus * costs.bandwidth * costs.decoding_share
@@ -118,7 +118,7 @@ def decode_seconds(costs: Costs, size: ModelSize, gpus: int, rows: int) -> float
 
 
 def server_seconds(costs: Costs, size: ModelSize, gpus: int, lengths: np.ndarray, waits: np.ndarray) -> float:
-    """Seconds until one server has finished its rollouts: they decode together, and wait for tools alone."""
+    """Seconds until one server has finished its rollouts; they decode together and wait alone."""
     room = gpus * ROOM * CARD - 2.0 * size.parameters
     context = costs.prompt + costs.turns * (costs.turn + costs.observation)
     most = max(1, int(room / (2.0 * size.keys_and_values * context)))

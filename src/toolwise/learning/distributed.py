@@ -134,7 +134,7 @@ class World:
 
 
 def shares(costs: Sequence[float], size: int) -> list[list[int]]:
-    """Pieces of work for each rank, ascending: the dearest first, to whoever has least so far (Graham 1969)."""
+    """Pieces of work for each rank: the dearest first, to whoever has least so far (Graham 1969)."""
     loads = [(0.0, rank) for rank in range(size)]
     found: list[list[int]] = [[] for _ in loads]
     for index in sorted(range(len(costs)), key=lambda index: (-costs[index], index)):

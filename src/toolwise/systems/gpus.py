@@ -75,7 +75,7 @@ def learning_gpus(size: ModelSize, method: Method, stage: Stage, *, embedded: bo
 
 
 def serving_gpus(size: ModelSize) -> int:
-    """The smallest power of two of 80 GB accelerators of one server: bfloat16 weights in two thirds of them."""
+    """Accelerators of one server, a power of two: bfloat16 weights in two thirds of their memory."""
     gpus = 1
     while 2.0 * size.parameters > gpus * ROOM * CARD * 2 / 3:
         gpus *= 2
