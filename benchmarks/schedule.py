@@ -3,7 +3,7 @@
 Run: python -m benchmarks.schedule [--model qwen2.5-7b] [--costs costs.json] [--rollouts 1024] [--group 16]
 
 A synchronous step is sampled by vLLM servers, event by event (turns of a long-tailed length, waits for
-tools), then gathered and scored, and learned with FSDP2, whose unit of work is a whole tree; the new weights
+tools), then gathered and scored, and learned with FSDP2 in parts of trees; the new weights
 go to the servers. Accelerators are split between servers and learner so that a step is shortest.
 """
 
@@ -102,10 +102,19 @@ class Rollouts:
         waits[:, -1] = 0.0
         return cls(lengths.astype(np.int64), waits, group)
 
-    def tree_tokens(self, costs: Costs) -> np.ndarray:
-        """Unique tokens of each group: its prompt once."""
+    def pieces(self, costs: Costs) -> np.ndarray:
+        """Tokens of the parts that trees are cut into: a prompt, and rollouts up to the token budget."""
         own = self.lengths.sum(1) + (costs.turns - 1) * costs.observation
-        return own.reshape(-1, self.group).sum(1) + costs.prompt
+        found: list[int] = []
+        for tree in own.reshape(-1, self.group):
+            part = costs.prompt
+            for length in tree:
+                if part > costs.prompt and part + length > costs.token_budget:
+                    found.append(part)
+                    part = costs.prompt
+                part += int(length)
+            found.append(part)
+        return np.array(found)
 
 
 def decode_seconds(costs: Costs, size: ModelSize, gpus: int, rows: int) -> float:
@@ -161,12 +170,12 @@ def learning(
     costs: Costs, size: ModelSize, gpus: int, rollouts: Rollouts, reference: bool
 ) -> tuple[float, str]:
     """Seconds of forward and backward passes with FSDP2, and what bounds them."""
-    trees = rollouts.tree_tokens(costs)
-    loads = [trees[part] for part in shares(trees.tolist(), gpus)]
+    parts = rollouts.pieces(costs)
+    loads = [parts[part] for part in shares(parts.tolist(), gpus)]
     # Forward, backward and the layers anew: 8 operations a weight and token; the reference: 2 more.
     token = (10.0 if reference else 8.0) * size.parameters / (costs.flops * costs.learning_share)
-    most, mean = max(load.sum() for load in loads) * token, trees.sum() / gpus * token
-    passes = max(sum(math.ceil(part) for part in _packs(load, costs.token_budget)) for load in loads)
+    most, mean = max(load.sum() for load in loads) * token, parts.sum() / gpus * token
+    passes = max(math.ceil(load.sum() / costs.token_budget) for load in loads if len(load))
     link = costs.node if gpus <= costs.node_size else costs.network
     # Gathered twice as bfloat16, gradients reduced as float32; the reference is gathered once more.
     moved = (10.0 if reference else 8.0) * size.parameters * (gpus - 1) / gpus / (link * costs.link_share)
@@ -174,7 +183,7 @@ def learning(
     seconds = max(most, passes * moved)
     if passes * moved > most:
         return seconds, "network"
-    return seconds, "whole trees" if most > 1.5 * mean else "learning"
+    return seconds, "whole rollouts" if most > 1.5 * mean else "learning"
 
 
 def activations(size: ModelSize, tokens: int) -> float:
@@ -182,16 +191,11 @@ def activations(size: ModelSize, tokens: int) -> float:
     return memory(size, "full", "sft", token_budget=tokens)["activations"]
 
 
-def _packs(load: np.ndarray, budget: int) -> list[float]:
-    """Micro-batches of a rank's trees, in fractions of the budget: larger ones stand alone."""
-    small = float(load[load <= budget].sum()) / budget
-    return [1.0] * int((load > budget).sum()) + ([small] if small else [])
-
-
 def step(costs: Costs, size: ModelSize, gpus: int, rollouts: Rollouts, *, reference: bool) -> dict[str, Any]:
     """The shortest step that so many accelerators can do; empty where they are too few."""
     least, server = learning_gpus(size, "full", "rl") or math.inf, serving_gpus(size)
-    tokens = float(rollouts.tree_tokens(costs).sum())
+    parts = rollouts.pieces(costs)
+    tokens = float(parts.sum())
     rest = {
         "scoring": tokens * (14.0 / costs.host + costs.bookkeeping),
         "new weights": 2.0 * size.parameters / (costs.network * costs.link_share),
@@ -218,7 +222,7 @@ def step(costs: Costs, size: ModelSize, gpus: int, rollouts: Rollouts, *, refere
             "step_s": total,
             "sampling_bound_by": why,
             "learning_bound_by": because,
-            "largest_tree_gb": activations(size, int(rollouts.tree_tokens(costs).max())) / 1e9,
+            "activations_gb": activations(size, int(parts.max())) / 1e9,
             "tokens_per_s": float(rollouts.lengths.sum()) / total,
             "bound_by": max(stages, key=lambda name: stages[name]),
         }

@@ -47,8 +47,8 @@ class Learner(ModelUpdater):
         Returns:
             ``loss``, ``grad_norm`` (before clipping), ``learning_rate``, ``trained_tokens``,
             ``unique_tokens`` (computed), ``tokens`` (what unshared rollouts would have cost),
-            ``padding_share``, ``oversized_trees`` (longer than the token budget: each a micro-batch of its
-            own, which takes more memory than was planned), and for policy losses means over trained tokens:
+            ``padding_share``, ``oversized_rollouts`` (longer than the token budget: each is computed alone
+            and takes more memory than was planned), and for policy losses means over trained tokens:
             ``entropy``, ``approx_kl``, ``clip_share``, ``kl`` (where there is a reference).
 
         Raises:
@@ -62,7 +62,14 @@ class Learner(ModelUpdater):
         metrics["tokens"] = float(
             sum(end - start for tree in trees for path in tree.paths for start, end in path)
         )
-        metrics["oversized_trees"] = float(sum(len(tree) > self.config.token_budget for tree in trees))
+        metrics["oversized_rollouts"] = float(
+            sum(
+                sum(end - start for start, end in path) > self.config.token_budget
+                for tree in trees
+                if len(tree) > self.config.token_budget
+                for path in tree.paths
+            )
+        )
         metrics |= {"learning_rate": rate, "grad_norm": 0.0}
         if passes:
             metrics["grad_norm"] = self._apply("gradient")

@@ -35,7 +35,7 @@ Material = TypeVar("Material")
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each step with its number (from 1), the number of steps, and the metrics."""
 
-SUMMED = ("trained_tokens", "unique_tokens", "tokens", "oversized_trees")
+SUMMED = ("trained_tokens", "unique_tokens", "tokens", "oversized_rollouts")
 """Metrics that add up over the updates of one step; the others are averaged."""
 
 

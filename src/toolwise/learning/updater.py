@@ -27,6 +27,7 @@ from toolwise.learning.sharding import (
     load_optimizer,
     whole,
 )
+from toolwise.learning.splitting import Piece, pieces
 from toolwise.learning.token_tree import TokenTree
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -48,7 +49,8 @@ class LearnerConfig(BaseModel):
             falling schedules need it.
         grad_clip: Largest norm of the gradient, > 0; None does not clip.
         token_budget: Tokens of a micro-batch, padding included, > 0; a few thousand fit a CPU's cache best,
-            accelerators take more. A longer tree is a micro-batch of its own.
+            accelerators take more. A larger tree is cut between its rollouts, a longer rollout is computed
+            alone.
         gradient_checkpointing: Keep only what goes into each layer, and compute the rest anew in the backward
             pass: far less memory for about a third more time, and the same gradients.
         precision: Of the matrix products; weights and optimizer keep theirs. ``auto`` takes bfloat16 on
@@ -177,19 +179,20 @@ class ModelUpdater:
     def _share(
         self, trees: Sequence[TokenTree], factors: NDArray[np.float64] | None = None
     ) -> list[TokenBatch]:
-        """This rank's trees, packed; `factors` has one number for each rollout of all trees."""
-        return self.world.agreed(lambda: self._packed_share(trees, factors)[1])
+        """This rank's part of the trees, packed; `factors` has one number for each rollout of all trees."""
+        return self.world.agreed(
+            lambda: self._packed_share(pieces(trees, self.config.token_budget), factors)[1]
+        )
 
     def _packed_share(
-        self, trees: Sequence[TokenTree], factors: NDArray[np.float64] | None = None
+        self, parts: Sequence[Piece], factors: NDArray[np.float64] | None = None
     ) -> tuple[list[int], list[TokenBatch]]:
-        mine = self.world.share([len(tree) for tree in trees])
+        mine = self.world.share([len(part.tree) for part in parts])
         if factors is not None:
-            ends = np.cumsum([0, *(len(tree.paths) for tree in trees)])
-            parts = [factors[ends[index] : ends[index + 1]] for index in mine]
-            factors = np.concatenate([np.empty(0), *parts])
+            ends = np.cumsum([0, *(len(part.tree.paths) for part in parts)])
+            factors = np.concatenate([np.empty(0), *(factors[ends[at] : ends[at + 1]] for at in mine)])
         return mine, pack(
-            [trees[index] for index in mine],
+            [parts[index].tree for index in mine],
             self.config.token_budget,
             context=self.context,
             factors=factors,
@@ -200,15 +203,19 @@ class ModelUpdater:
         self, trees: Sequence[TokenTree], compute: Callable[[TokenBatch], Tensor]
     ) -> list[NDArray[np.float64]]:
         """One number for each token of each tree (0 where not trained), computed by all ranks together."""
-        mine, batches = self.world.agreed(lambda: self._packed_share(trees))
-        found = []
+        parts = pieces(trees, self.config.token_budget)
+        mine, batches = self.world.agreed(lambda: self._packed_share(parts))
+        computed = []
         for batch, real in self._passes(batches):
             with torch.no_grad(), self._autocast():
                 values = compute(batch)
             if real:
-                found.append(values)
-        ours = unpacked([trees[index] for index in mine], batches, found)
-        return self.world.joined(dict(zip(mine, ours, strict=True)))
+                computed.append(values)
+        ours = unpacked([parts[index].tree for index in mine], batches, computed)
+        found = [np.zeros(len(tree)) for tree in trees]
+        for part, along in zip(parts, self.world.joined(dict(zip(mine, ours, strict=True))), strict=True):
+            found[part.origin][part.tokens] = along
+        return found
 
     def _backward(self, summand: Tensor) -> None:
         """Gradients of this rank's summand of the loss; DDP and FSDP2 take means, and we sum."""

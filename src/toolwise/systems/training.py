@@ -276,7 +276,7 @@ def _say_oversized(trees: Sequence[RolloutTree], learner: Learner, say: Say) -> 
     if count:
         say(
             f"{count} of {len(trees)} demonstrations are longer than learner.token_budget = {budget} (the "
-            f"longest: {longest}): each is a micro-batch of its own and takes more memory"
+            f"longest: {longest}): each is computed alone and takes more memory"
         )
 
 
