@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
@@ -140,7 +140,7 @@ class Spread:
         for number in range(most):
             real = number < len(batches)
             batch = batches[number] if real else _empty(dtype)
-            within = nullcontext()
+            within: AbstractContextManager[None] = nullcontext()
             if isinstance(compute, DistributedDataParallel) and number + 1 < most:
                 within = compute.no_sync()
             with within:
@@ -170,7 +170,9 @@ def put(target: Tensor, source: Tensor) -> None:
     """Write a whole tensor into one that may be sharded; each rank takes its part, without communication."""
     with torch.no_grad():
         if isinstance(target, DTensor):
-            target.to_local().copy_(sharded_like(target, source).to_local())
+            part = sharded_like(target, source)
+            assert isinstance(part, DTensor)
+            target.to_local().copy_(part.to_local())
         else:
             target.copy_(source)
 

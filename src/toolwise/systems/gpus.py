@@ -68,7 +68,7 @@ def sharded_memory(
 
 def learning_gpus(size: ModelSize, method: Method, stage: Stage, *, embedded: bool = False) -> int | None:
     """The smallest power of two of 80 GB accelerators that a model is learned on; None: none up to 1,024."""
-    for gpus in (2**power for power in range(11)):
+    for gpus in (1 << power for power in range(11)):
         if sharded_memory(size, method, stage, gpus, embedded=embedded)["all"] <= ROOM * CARD:
             return gpus
     return None
