@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,7 +30,7 @@ def memory(
     from toolwise.systems.gpus import sharded_memory
 
     size = counting.model_size(model)
-    settings = {
+    settings: dict[str, Any] = {
         "rank": rank,
         "token_budget": token_budget,
         "length": length,
