@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -91,7 +92,9 @@ class Spread:
         if self.sharded:
             return self._shard(module, narrow)
         if any(parameter.requires_grad for parameter in model.parameters()):
-            return DistributedDataParallel(module, broadcast_buffers=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # newer versions have another name for it
+                return DistributedDataParallel(module, broadcast_buffers=False)
         return partial(compute, model)
 
     def _shard(self, module: _Computing, narrow: bool) -> Compute:
