@@ -21,6 +21,7 @@ from toolwise.learning import (
     token_logprobs,
 )
 from toolwise.learning.layer_checkpoints import checkpoint_layers
+from toolwise.systems.gpus import learning_gpus, serving_gpus, sharded_memory
 from toolwise.systems.memory import GIB, memory, model_size
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "memory.md"
@@ -160,3 +161,35 @@ def test_the_command_and_unknown_models(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "no_such"}')
     with pytest.raises(ToolwiseError, match="cannot be read"):
         model_size(str(tmp_path))
+
+
+def test_shards_add_up_and_more_accelerators_hold_less():
+    size = model_size("qwen2.5-7b")
+    whole = memory(size, "full", "rl")
+    eight, sixteen = (sharded_memory(size, "full", "rl", gpus) for gpus in (8, 16))
+    for part in ("weights", "gradients", "optimizer", "reference"):
+        assert 8 * eight[part] == 16 * sixteen[part] == whole[part]
+    assert eight["gathered"] == sixteen["gathered"] > 0 == eight["sampled copy"] == eight["keys and values"]
+    assert sum(value for part, value in eight.items() if part != "all") == eight["all"]
+    embedded = sharded_memory(size, "full", "rl", 8, embedded=True)
+    assert embedded["all"] - eight["all"] == 4 * size.parameters + whole["keys and values"]
+
+
+def test_the_page_on_scaling_says_what_is_computed():
+    text = DOCS.with_name("scaling.md").read_text(encoding="utf-8")
+    for name in ("7B", "32B", "72B"):
+        size = model_size(f"qwen2.5-{name}".lower())
+        kinds = [(method, stage) for method in ("full", "lora") for stage in ("sft", "rl")]
+        row = " | ".join(str(learning_gpus(size, *kind)) for kind in kinds)
+        assert f"| Qwen2.5-{name} | {row} | {serving_gpus(size)} |" in text
+
+
+def test_the_command_for_several_accelerators():
+    from typer.testing import CliRunner
+
+    from toolwise.cli.app import app
+
+    done = CliRunner().invoke(app, ["memory", "qwen2.5-7b", "--gpus", "8"])
+    assert done.exit_code == 0, done.output
+    assert "each of 8 accelerators" in done.output
+    assert re.search(r"optimizer\s+7\.1", done.output)

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from toolwise.cli import options
+from toolwise.cli.guard import MISTAKE
 from toolwise.core import ToolwiseError
 
 if TYPE_CHECKING:
@@ -74,14 +77,24 @@ def _train(
 
     from toolwise.cli.painting import plain_lines
     from toolwise.cli.progress import progress
+    from toolwise.learning import EverywhereError, launched
     from toolwise.reports import write_report
 
     folder = out or Path("runs") / recipe.system
-    console = Console()
+    # Of several processes the first one speaks; the others do when something happens to them alone.
+    first = launched().first
+    console = Console(quiet=not first)
     say = plain_lines(console)
 
-    with progress(console, what) as report:
-        metrics = run(recipe, folder, progress=report, say=say)
+    try:
+        with progress(console, what) as report:
+            metrics = run(recipe, folder, progress=report, say=say)
+    except EverywhereError as error:
+        if first:
+            raise
+        raise typer.Exit(MISTAKE) from error
+    if not first:
+        return
     if not metrics:
         say(f"nothing left to do: the run in {folder} is finished")
     try:

@@ -4,6 +4,14 @@ from toolwise.learning.adapters import LoraSettings, add_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from toolwise.learning.critic import Critic, CriticConfig, value_model
+from toolwise.learning.distributed import (
+    DistributedConfig,
+    EverywhereError,
+    LostRankError,
+    World,
+    joined_world,
+    launched,
+)
 from toolwise.learning.experience import Experience, experience_metrics, rollout_records, score
 from toolwise.learning.interrupts import Interrupted
 from toolwise.learning.learner import Learner
@@ -12,6 +20,7 @@ from toolwise.learning.loops import check_critic, train_policy, train_supervised
 from toolwise.learning.objectives import LossConfig, SupervisedLossConfig, batch_loss
 from toolwise.learning.packing import TokenBatch, pack, padding_share
 from toolwise.learning.run_folder import RunFolder
+from toolwise.learning.sharding import Spread, refresh, settled_strategy
 from toolwise.learning.sinks import MetricSink, SinkName, open_sink
 from toolwise.learning.token_tree import TokenTree
 from toolwise.learning.updater import LearnerConfig
@@ -19,31 +28,40 @@ from toolwise.learning.updater import LearnerConfig
 __all__ = [
     "Critic",
     "CriticConfig",
+    "DistributedConfig",
+    "EverywhereError",
     "Experience",
     "Interrupted",
     "Learner",
     "LearnerConfig",
     "LoraSettings",
     "LossConfig",
+    "LostRankError",
     "MetricSink",
     "RunFolder",
     "SinkName",
+    "Spread",
     "SupervisedLossConfig",
     "TokenBatch",
     "TokenTree",
+    "World",
     "add_adapter",
     "aggregation_factors",
     "batch_loss",
     "check_critic",
     "experience_metrics",
+    "joined_world",
+    "launched",
     "list_checkpoints",
     "load_checkpoint",
     "open_sink",
     "pack",
     "padding_share",
+    "refresh",
     "rollout_records",
     "save_checkpoint",
     "score",
+    "settled_strategy",
     "token_logprobs",
     "train_policy",
     "train_supervised",

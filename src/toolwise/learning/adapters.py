@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from toolwise.core import ToolwiseError, seed_for
+from toolwise.learning.sharding import put
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -161,10 +163,15 @@ def without_adapter(model: Any) -> Iterator[None]:
         model.enable_adapters()
 
 
-def save_adapter(folder: Path, model: Any) -> None:
+def save_adapter(folder: Path, model: Any, weights: Mapping[str, Tensor] | None = None) -> None:
     """Write a model's adapter as PEFT does: its configuration, and its weights as safetensors.
 
     Unlike ``model.save_pretrained`` it asks no hub whether the vocabulary has grown: embeddings are frozen.
+
+    Args:
+        folder: Where.
+        model: With the adapter.
+        weights: The adapter's weights by the model's names, where its own are shards.
 
     Raises:
         OSError: The disk refuses.
@@ -173,7 +180,12 @@ def save_adapter(folder: Path, model: Any) -> None:
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    state = get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False)
+    state = get_peft_model_state_dict(
+        model,
+        state_dict=None if weights is None else dict(weights),
+        adapter_name="default",
+        save_embedding_layers=False,
+    )
     named = {f"{_PREFIX}{name}": value.detach().cpu().contiguous() for name, value in state.items()}
     save_file(named, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     config = copy.copy(model.peft_config["default"])
@@ -194,10 +206,24 @@ def load_adapter(folder: Path, model: Any) -> None:
     from safetensors.torch import load_file
 
     state = load_file(folder / ADAPTER_WEIGHTS)
-    ours = sum(parameter.requires_grad for parameter in model.parameters())
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    ours = len(trained)
+    if any(isinstance(value, DTensor) for value in trained.values()):
+        # PEFT puts whole tensors; shards take their part of them.
+        named = {_name_in_model(name): value for name, value in state.items()}
+        if named.keys() != trained.keys():
+            raise ValueError(f"it has {len(state)} tensors, and the model's adapter {ours}")
+        for name, value in named.items():
+            put(trained[name], value)
+        return
     found = set_peft_model_state_dict(model, state, adapter_name="default")
     if found.unexpected_keys or len(state) != ours:
         raise ValueError(f"it has {len(state)} tensors, and the model's adapter {ours}")
+
+
+def _name_in_model(name: str) -> str:
+    stem, _, kind = name.removeprefix(_PREFIX).rpartition(".")
+    return f"{stem}.default.{kind}"
 
 
 def adapter_base(folder: Path) -> str:

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from toolwise.core import ToolwiseError
 from toolwise.learning.adapters import has_adapter, load_adapter, save_adapter
+from toolwise.learning.sharding import put
 
 CRITIC = "critic"
 """Folder of the critic within a checkpoint."""
@@ -32,6 +34,8 @@ def save_checkpoint(
     *,
     tokenizer: Any = None,
     critic: nn.Module | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+    critic_weights: Mapping[str, Tensor] | None = None,
     keep: int = 2,
 ) -> Path:
     """Write ``folder/step_XXXXXX`` so that it exists only when all of it is on the disk.
@@ -44,6 +48,8 @@ def save_checkpoint(
         state: Tensors and plain values; read back without unpickling code.
         tokenizer: Saved beside the model where given.
         critic: Saved the same way in the folder ``critic`` where given.
+        weights: The model's whole weights, where its own are shards.
+        critic_weights: The critic's.
         keep: Number of newest checkpoints to keep, ≥ 1.
 
     Returns:
@@ -62,11 +68,11 @@ def save_checkpoint(
         partial.mkdir()
         with _quiet():
             if has_adapter(model):
-                save_adapter(partial, model)
+                save_adapter(partial, model, weights)
             else:
-                model.save_pretrained(partial)  # type: ignore[operator]
+                model.save_pretrained(partial, state_dict=weights)  # type: ignore[operator]
             if critic is not None:
-                critic.save_pretrained(partial / CRITIC)  # type: ignore[operator]
+                critic.save_pretrained(partial / CRITIC, state_dict=critic_weights)  # type: ignore[operator]
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
         write_state(partial / STATE_FILE, state)
@@ -127,6 +133,14 @@ def _load_weights(folder: Path, model: nn.Module) -> None:
         loaded = type(model).from_pretrained(  # type: ignore[attr-defined]
             folder, dtype=next(model.parameters()).dtype, local_files_only=True
         )
+    if any(isinstance(value, DTensor) for value in model.parameters()):
+        for (name, ours), (other, value) in zip(
+            model.named_parameters(), loaded.named_parameters(), strict=True
+        ):
+            if name != other:
+                raise ValueError(f"it has {other} where the model has {name}")
+            put(ours, value)
+        return
     model.load_state_dict(loaded.state_dict())
 
 
@@ -138,7 +152,8 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
 def read_state(path: Path) -> dict[str, Any]:
     """Read what `write_state` wrote; anything but tensors and plain values is refused."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # Mapped: a rank reads its shards only.
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return state
 
 

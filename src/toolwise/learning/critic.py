@@ -16,7 +16,8 @@ from toolwise.core import ToolwiseError
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.logprobs import predicting_states
 from toolwise.learning.losses import value_errors
-from toolwise.learning.packing import TokenBatch, pack, unpacked
+from toolwise.learning.packing import TokenBatch
+from toolwise.learning.sharding import Spread
 from toolwise.learning.token_tree import TokenTree
 from toolwise.learning.updater import LearnerConfig, ModelUpdater
 
@@ -151,10 +152,11 @@ class Critic(ModelUpdater):
     Args:
         model: From `value_model`.
         config: How it is trained.
+        spread: See `ModelUpdater`.
     """
 
-    def __init__(self, model: nn.Module, config: CriticConfig) -> None:
-        super().__init__(model, config.learner)
+    def __init__(self, model: nn.Module, config: CriticConfig, spread: Spread | None = None) -> None:
+        super().__init__(model, config.learner, spread, token_values)
         self.clip, self.warmup_steps = config.clip, config.warmup_steps
 
     def annotate_values(self, trees: Sequence[TokenTree]) -> list[TokenTree]:
@@ -164,15 +166,8 @@ class Critic(ModelUpdater):
             ToolwiseError: A tree exceeds the context.
         """
         self.model.eval()
-        batches = pack(trees, self.config.token_budget, context=self.context, dtype=self.dtype)
-        found = []
-        for batch in batches:
-            with torch.no_grad(), self._autocast():
-                found.append(token_values(self.model, batch.to(self.device)))
-        return [
-            replace(tree, values=values)
-            for tree, values in zip(trees, unpacked(trees, batches, found), strict=True)
-        ]
+        found = self._annotations(trees, self._compute)
+        return [replace(tree, values=values) for tree, values in zip(trees, found, strict=True)]
 
     def step(self, trees: Sequence[TokenTree]) -> dict[str, float]:
         """One optimizer step on the mean value loss over all pairs of the trees.
@@ -187,21 +182,25 @@ class Critic(ModelUpdater):
         Raises:
             ToolwiseError: The gradient is not finite (the weights are then unchanged).
         """
-        factors = aggregation_factors(trees, "token-mean")
-        batches = pack(
-            trees, self.config.token_budget, context=self.context, factors=factors, dtype=self.dtype
-        )
-        metrics = {"value_loss": 0.0, "critic_grad_norm": 0.0, "critic_learning_rate": self._begin()}
-        clipped = pairs = 0.0
-        for packed in batches:
-            batch = packed.to(self.device)
+        batches = self._share(trees, aggregation_factors(trees, "token-mean"))
+        metrics = {"critic_grad_norm": 0.0, "critic_learning_rate": self._begin()}
+        totals = {"value_loss": 0.0, "clipped": 0.0, "pairs": 0.0}
+        passes = 0
+        for batch, real in self._passes(batches):
             with self._autocast():
-                values = token_values(self.model, batch)
+                values = self._compute(batch)
+            passes += 1
+            if not real:
+                self._backward(0.0 * values.sum())
+                continue
             loss, cut = batch_value_loss(batch, values, self.clip)
-            loss.backward()  # type: ignore[no-untyped-call]
-            metrics["value_loss"] += float(loss.detach())
-            clipped, pairs = clipped + float(cut), pairs + len(batch.pair_token)
-        if batches:
+            self._backward(loss)
+            totals["value_loss"] += float(loss.detach())
+            totals["clipped"] += float(cut)
+            totals["pairs"] += len(batch.pair_token)
+        if passes:
             metrics["critic_grad_norm"] = self._apply("critic's gradient")
         self.steps += 1
-        return metrics | {"value_clip_share": clipped / max(1.0, pairs)}
+        totals = self.world.totals(totals)
+        share = totals["clipped"] / max(1.0, totals["pairs"])
+        return {"value_loss": totals["value_loss"]} | metrics | {"value_clip_share": share}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +20,18 @@ from toolwise.learning.objectives import (
     check_packable,
     needs_all_tokens,
 )
-from toolwise.learning.packing import TokenBatch, pack, padding_share, unpacked
+from toolwise.learning.packing import TokenBatch
+from toolwise.learning.sharding import Compute, Spread
 from toolwise.learning.token_tree import TokenTree
-from toolwise.learning.updater import ModelUpdater
+from toolwise.learning.updater import LearnerConfig, ModelUpdater
 
 
 class Learner(ModelUpdater):
     """The policy and its optimizer, see `ModelUpdater`."""
+
+    def __init__(self, model: nn.Module, config: LearnerConfig, spread: Spread | None = None) -> None:
+        super().__init__(model, config, spread)
+        self._references: dict[int, tuple[nn.Module, Compute]] = {}
 
     def step(
         self, trees: Sequence[TokenTree], loss: LossConfig, *, temperature: float = 1.0
@@ -34,15 +39,17 @@ class Learner(ModelUpdater):
         """One optimizer step over all the trees, in as many micro-batches as the token budget asks for.
 
         Args:
-            trees: What to learn from; aggregation runs over all of them.
+            trees: What to learn from, the same on every rank, which takes its share of them; aggregation
+                runs over all of them, and so do the metrics.
             loss: What to minimise.
             temperature: The one the rollouts were sampled with; 1 for supervised training.
 
         Returns:
             ``loss``, ``grad_norm`` (before clipping), ``learning_rate``, ``trained_tokens``,
             ``unique_tokens`` (computed), ``tokens`` (what unshared rollouts would have cost),
-            ``padding_share``, and for policy losses means over trained tokens: ``entropy``, ``approx_kl``,
-            ``clip_share``, ``kl`` (where there is a reference).
+            ``padding_share``, ``oversized_rollouts`` (longer than the token budget: each is computed alone
+            and takes more memory than was planned), and for policy losses means over trained tokens:
+            ``entropy``, ``approx_kl``, ``clip_share``, ``kl`` (where there is a reference).
 
         Raises:
             ToolwiseError: A tree exceeds the context, the loss cannot be packed, or the gradient is not
@@ -51,12 +58,20 @@ class Learner(ModelUpdater):
         check_packable(loss)
         batches = self._packed(trees, loss)
         rate = self._begin()
-        metrics = self._accumulate(batches, loss, temperature, backward=True)
+        metrics, passes = self._accumulate(batches, loss, temperature, backward=True)
         metrics["tokens"] = float(
             sum(end - start for tree in trees for path in tree.paths for start, end in path)
         )
+        metrics["oversized_rollouts"] = float(
+            sum(
+                sum(end - start for start, end in path) > self.config.token_budget
+                for tree in trees
+                if len(tree) > self.config.token_budget
+                for path in tree.paths
+            )
+        )
         metrics |= {"learning_rate": rate, "grad_norm": 0.0}
-        if batches:
+        if passes:
             metrics["grad_norm"] = self._apply("gradient")
         self.steps += 1
         return metrics
@@ -68,7 +83,7 @@ class Learner(ModelUpdater):
         check_packable(loss)
         self.model.eval()
         with torch.no_grad():
-            return self._accumulate(self._packed(trees, loss), loss, temperature, backward=False)
+            return self._accumulate(self._packed(trees, loss), loss, temperature, backward=False)[0]
 
     def annotate_reference(
         self, trees: Sequence[TokenTree], reference: nn.Module, *, temperature: float = 1.0
@@ -82,17 +97,17 @@ class Learner(ModelUpdater):
             temperature: The one the rollouts were sampled with.
         """
         reference.eval()
-        off = without_adapter(reference) if reference is self.model else nullcontext()
-        batches = pack(trees, self.config.token_budget, context=self.context, dtype=self.dtype)
-        device = next(reference.parameters()).device
-        with torch.no_grad(), self._autocast(), off:
-            found = [
-                token_logprobs(reference, batch.to(device), temperature=temperature)[0] for batch in batches
-            ]
-        return [
-            replace(tree, ref_logprobs=logprobs)
-            for tree, logprobs in zip(trees, unpacked(trees, batches, found), strict=True)
-        ]
+        off: AbstractContextManager[None] = nullcontext()
+        if reference is self.model:
+            off, compute = without_adapter(reference), self._compute
+        else:
+            if id(reference) not in self._references:
+                computed = self.spread.computing(reference, token_logprobs, narrow=self._bfloat16)
+                self._references[id(reference)] = reference, computed
+            compute = self._references[id(reference)][1]
+        with off:
+            found = self._annotations(trees, lambda batch: compute(batch, temperature=temperature)[0])
+        return [replace(tree, ref_logprobs=logprobs) for tree, logprobs in zip(trees, found, strict=True)]
 
     def _packed(self, trees: Sequence[TokenTree], loss: LossConfig) -> list[TokenBatch]:
         factors = aggregation_factors(trees, loss.aggregation, loss.horizon)
@@ -101,40 +116,35 @@ class Learner(ModelUpdater):
             useful = [bool(np.any(tree.pair_advantage)) for tree in trees]
             factors = factors[np.repeat(useful, [len(tree.paths) for tree in trees])]
             trees = [tree for tree, used in zip(trees, useful, strict=True) if used]
-        return pack(
-            trees,
-            self.config.token_budget,
-            context=self.context,
-            factors=factors,
-            dtype=self.dtype,
-        )
+        return self._share(trees, factors)
 
     def _accumulate(
         self, batches: Sequence[TokenBatch], loss: LossConfig, temperature: float, *, backward: bool
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], int]:
+        """Metrics over all ranks, and how many passes each rank made."""
         policy = not isinstance(loss, SupervisedLossConfig)
         totals: dict[str, Tensor] = {}
-        for packed in batches:
-            batch = packed.to(self.device)
+        passes = 0
+        for batch, real in self._passes(batches):
             with self._autocast():
-                logprobs, entropies = token_logprobs(
-                    self.model, batch, temperature=temperature, entropy=policy
-                )
-            value, sums = batch_loss(loss, batch, logprobs, entropies)
+                logprobs, entropies = self._compute(batch, temperature=temperature, entropy=policy)
+            passes += 1
+            value, sums = batch_loss(loss, batch, logprobs, entropies) if real else (0.0 * logprobs.sum(), {})
             if backward:
-                value.backward()  # type: ignore[no-untyped-call]
+                self._backward(value)
             for name, part in {"loss": value.detach(), **sums}.items():
                 totals[name] = totals[name] + part if name in totals else part
-        trained = sum(len(batch.targets) for batch in batches)
-        metrics = {
-            name: float(total) / (1 if name == "loss" else max(1, trained)) for name, total in totals.items()
+        counts = {
+            "trained_tokens": float(sum(len(batch.targets) for batch in batches)),
+            "unique_tokens": float(sum(batch.tokens for batch in batches)),
+            "places": float(sum(batch.size for batch in batches)),
         }
-        return (
-            {"loss": 0.0}
-            | metrics
-            | {
-                "trained_tokens": float(trained),
-                "unique_tokens": float(sum(batch.tokens for batch in batches)),
-                "padding_share": padding_share(batches),
-            }
-        )
+        found = self.world.totals({name: float(total) for name, total in totals.items()} | counts)
+        counts = {name: found.pop(name) for name in counts}
+        means = {
+            name: total / (1 if name == "loss" else max(1.0, counts["trained_tokens"]))
+            for name, total in found.items()
+        }
+        places = counts.pop("places")
+        filled = counts["unique_tokens"] / places if places else 1.0
+        return {"loss": 0.0} | means | counts | {"padding_share": 1.0 - filled}, passes

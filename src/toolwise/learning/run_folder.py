@@ -14,6 +14,7 @@ import yaml
 from toolwise.core import ToolwiseError
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from toolwise.learning.critic import Critic
+from toolwise.learning.distributed import ALONE, World
 from toolwise.learning.learner import Learner
 from toolwise.learning.sinks import MetricSink
 
@@ -25,13 +26,20 @@ class RunFolder:
         path: The folder; made if missing.
         keep: Number of newest checkpoints to keep, ≥ 1.
         sinks: Where metrics go as well.
+        world: The ranks of the run; the first one writes, all read the same disk.
+
+    All ranks call its methods; errors of writing are raised on each of them.
     """
 
-    def __init__(self, path: Path, *, keep: int = 2, sinks: Sequence[MetricSink] = ()) -> None:
+    def __init__(
+        self, path: Path, *, keep: int = 2, sinks: Sequence[MetricSink] = (), world: World = ALONE
+    ) -> None:
         self.path = Path(path)
         self.keep = keep
         self.sinks = tuple(sinks)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.world = world
+        if world.first:
+            self.path.mkdir(parents=True, exist_ok=True)
 
     @property
     def metrics_path(self) -> Path:
@@ -75,6 +83,9 @@ class RunFolder:
         Raises:
             ToolwiseError: The folder holds a run with another configuration; names the keys.
         """
+        self.world.by_first(lambda: self._write_config(config, changeable))
+
+    def _write_config(self, config: Mapping[str, Any], changeable: Sequence[str]) -> None:
         path = self.path / "config.yaml"
         new = json.loads(json.dumps(config))
         text = yaml.safe_dump(new, sort_keys=False, allow_unicode=True)
@@ -94,6 +105,8 @@ class RunFolder:
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics of one step; a value that is not finite is written as null."""
+        if not self.world.first:
+            return
         record = {"step": step} | {
             name: value if math.isfinite(value) else None for name, value in metrics.items()
         }
@@ -104,6 +117,8 @@ class RunFolder:
 
     def write_rollouts(self, step: int, records: Sequence[Mapping[str, Any]]) -> None:
         """Write readable rollouts of one step, one JSON object a line."""
+        if not self.world.first:
+            return
         folder = self.path / "rollouts"
         folder.mkdir(exist_ok=True)
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
@@ -130,14 +145,20 @@ class RunFolder:
             "reward": reward.state_dict() if hasattr(reward, "state_dict") else None,
             "metrics_lines": len(self._lines()),
         }
-        return save_checkpoint(
-            self.path / "checkpoints",
-            step,
-            learner.model,
-            state,
-            tokenizer=tokenizer,
-            critic=None if critic is None else critic.model,
-            keep=self.keep,
+        weights = learner.whole_weights()
+        critic_weights = None if critic is None else critic.whole_weights()
+        return self.world.by_first(
+            lambda: save_checkpoint(
+                self.path / "checkpoints",
+                step,
+                learner.model,
+                state,
+                tokenizer=tokenizer,
+                critic=None if critic is None else critic.model,
+                weights=weights,
+                critic_weights=critic_weights,
+                keep=self.keep,
+            )
         )
 
     def resume(self, learner: Learner, *, reward: Any = None, critic: Critic | None = None) -> int:
@@ -147,17 +168,33 @@ class RunFolder:
             The number of finished steps, 0 where there is no checkpoint.
 
         Raises:
-            ToolwiseError: The checkpoint cannot be read.
+            ToolwiseError: The checkpoint cannot be read, or not by all ranks.
         """
+        newest = self.world.by_first(lambda: next(reversed(self.checkpoints), None))
         step = lines = 0
-        if checkpoints := self.checkpoints:
-            state = load_checkpoint(checkpoints[-1], learner.model, None if critic is None else critic.model)
-            learner.load_state_dict(state["learner"])
-            if critic is not None:
-                critic.load_state_dict(state["critic"])
-            if state["reward"] is not None and hasattr(reward, "load_state_dict"):
-                reward.load_state_dict(state["reward"])
-            step, lines = int(state["step"]), int(state["metrics_lines"])
+        if newest is not None:
+            step, lines = self.world.agreed(lambda: self._load(newest, learner, reward, critic))
+        if self.world.first:
+            self._forget_after(step, lines)
+        return step
+
+    def _load(self, newest: Path, learner: Learner, reward: Any, critic: Critic | None) -> tuple[int, int]:
+        if newest not in self.checkpoints:
+            raise ToolwiseError(
+                f"rank {self.world.rank} does not see the checkpoint that rank 0 sees",
+                where=str(newest),
+                mend="put the run folder on a disk that all machines share",
+            )
+        state = load_checkpoint(newest, learner.model, None if critic is None else critic.model)
+        learner.load_state_dict(state["learner"])
+        if critic is not None:
+            critic.load_state_dict(state["critic"])
+        if state["reward"] is not None and hasattr(reward, "load_state_dict"):
+            reward.load_state_dict(state["reward"])
+        return int(state["step"]), int(state["metrics_lines"])
+
+    def _forget_after(self, step: int, lines: int) -> None:
+        """Take away what was written after a checkpoint."""
         written = self._lines()
         if len(written) > lines:
             self.metrics_path.write_bytes(b"".join(written[:lines]))
@@ -165,7 +202,6 @@ class RunFolder:
             number = re.fullmatch(r"step_(\d+)\.jsonl", path.name)
             if number and int(number[1]) > step:
                 path.unlink()
-        return step
 
     def close(self) -> None:
         """Close the sinks."""

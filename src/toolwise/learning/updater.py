@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from toolwise.core import ToolwiseError
+from toolwise.learning.adapters import has_adapter
+from toolwise.learning.distributed import EverywhereError
 from toolwise.learning.layer_checkpoints import checkpoint_layers
+from toolwise.learning.logprobs import token_logprobs
+from toolwise.learning.packing import TokenBatch, pack, unpacked
+from toolwise.learning.sharding import (
+    Compute,
+    Spread,
+    gathered_optimizer,
+    gathered_weights,
+    load_optimizer,
+    whole,
+)
+from toolwise.learning.splitting import Piece, pieces
+from toolwise.learning.token_tree import TokenTree
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """Decay of a running mean, in [0, 1)."""
@@ -33,7 +49,8 @@ class LearnerConfig(BaseModel):
             falling schedules need it.
         grad_clip: Largest norm of the gradient, > 0; None does not clip.
         token_budget: Tokens of a micro-batch, padding included, > 0; a few thousand fit a CPU's cache best,
-            accelerators take more.
+            accelerators take more. A larger tree is cut between its rollouts, a longer rollout is computed
+            alone.
         gradient_checkpointing: Keep only what goes into each layer, and compute the rest anew in the backward
             pass: far less memory for about a third more time, and the same gradients.
         precision: Of the matrix products; weights and optimizer keep theirs. ``auto`` takes bfloat16 on
@@ -82,13 +99,24 @@ class ModelUpdater:
     Args:
         model: A Hugging Face model, on its device; it is trained in place.
         config: How it is updated.
+        spread: The ranks that share the work; sharded models are sharded here. Default: this process.
+        compute: What is computed with the model.
 
     Raises:
-        ToolwiseError: The model's attention takes no 4D mask, or no parameter is trainable.
+        ToolwiseError: The model's attention takes no 4D mask, no parameter is trainable, or it cannot be
+            sharded.
     """
 
-    def __init__(self, model: nn.Module, config: LearnerConfig) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: LearnerConfig,
+        spread: Spread | None = None,
+        compute: Compute = token_logprobs,
+    ) -> None:
         self.model, self.config = model, config
+        self.spread = Spread() if spread is None else spread
+        self.world = self.spread.world
         self.steps = 0
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if not trainable:
@@ -101,21 +129,23 @@ class ModelUpdater:
                 where="model",
                 mend="load it with attn_implementation='sdpa'",
             )
-        self.device = trainable[0].device
+        self.device = self.spread.device or trainable[0].device
         self.dtype = torch.promote_types(trainable[0].dtype, torch.float32)
         self.context: int | None = getattr(settings.get_text_config(), "max_position_embeddings", None)
-        bfloat16 = config.precision == "bfloat16" or (
+        self._bfloat16 = bfloat16 = config.precision == "bfloat16" or (
             config.precision == "auto" and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         )
         self._autocast: Callable[[], AbstractContextManager[Any]] = lambda: torch.autocast(
             self.device.type, torch.bfloat16, enabled=bfloat16
         )
+        if config.gradient_checkpointing:
+            checkpoint_layers(model)
+        self._compute = self.spread.computing(model, compute, narrow=bfloat16)
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         groups = [
             {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
         ]
-        if config.gradient_checkpointing:
-            checkpoint_layers(model)
         self._trainable = trainable
         self.optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]],
@@ -125,13 +155,71 @@ class ModelUpdater:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimizer and step count: tensors and plain values."""
-        return {"optimizer": self.optimizer.state_dict(), "steps": self.steps}
+        """Optimizer and step count: tensors and plain values, the same for any number of ranks.
+
+        All ranks must ask for it; only the first one gets tensors.
+        """
+        return {"optimizer": gathered_optimizer(self.optimizer, self.world), "steps": self.steps}
+
+    def whole_weights(self) -> dict[str, Tensor] | None:
+        """What a checkpoint holds, where the model's own weights are shards; all ranks must ask for it."""
+        if not self.spread.sharded:
+            return None
+        return gathered_weights(self.model, self.world, trained_only=has_adapter(self.model))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state_dict`; the weights themselves come with the model."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.steps = int(state["steps"])
+
+    def _passes(self, batches: Sequence[TokenBatch]) -> Iterator[tuple[TokenBatch, bool]]:
+        """See `Spread.passes`."""
+        return self.spread.passes(self._compute, batches, self.device, self.dtype)
+
+    def _share(
+        self, trees: Sequence[TokenTree], factors: NDArray[np.float64] | None = None
+    ) -> list[TokenBatch]:
+        """This rank's part of the trees, packed; `factors` has one number for each rollout of all trees."""
+        return self.world.agreed(
+            lambda: self._packed_share(pieces(trees, self.config.token_budget), factors)[1]
+        )
+
+    def _packed_share(
+        self, parts: Sequence[Piece], factors: NDArray[np.float64] | None = None
+    ) -> tuple[list[int], list[TokenBatch]]:
+        mine = self.world.share([len(part.tree) for part in parts])
+        if factors is not None:
+            ends = np.cumsum([0, *(len(part.tree.paths) for part in parts)])
+            factors = np.concatenate([np.empty(0), *(factors[ends[at] : ends[at + 1]] for at in mine)])
+        return mine, pack(
+            [parts[index].tree for index in mine],
+            self.config.token_budget,
+            context=self.context,
+            factors=factors,
+            dtype=self.dtype,
+        )
+
+    def _annotations(
+        self, trees: Sequence[TokenTree], compute: Callable[[TokenBatch], Tensor]
+    ) -> list[NDArray[np.float64]]:
+        """One number for each token of each tree (0 where not trained), computed by all ranks together."""
+        parts = pieces(trees, self.config.token_budget)
+        mine, batches = self.world.agreed(lambda: self._packed_share(parts))
+        computed = []
+        for batch, real in self._passes(batches):
+            with torch.no_grad(), self._autocast():
+                values = compute(batch)
+            if real:
+                computed.append(values)
+        ours = unpacked([parts[index].tree for index in mine], batches, computed)
+        found = [np.zeros(len(tree)) for tree in trees]
+        for part, along in zip(parts, self.world.joined(dict(zip(mine, ours, strict=True))), strict=True):
+            found[part.origin][part.tokens] = along
+        return found
+
+    def _backward(self, summand: Tensor) -> None:
+        """Gradients of this rank's summand of the loss; DDP and FSDP2 take means, and we sum."""
+        (summand * self.world.size).backward()  # type: ignore[no-untyped-call]
 
     def _begin(self) -> float:
         """Ready the model and the optimizer for the gradients of a step; its learning rate."""
@@ -145,9 +233,9 @@ class ModelUpdater:
     def _apply(self, whose: str) -> float:
         """Clip the gradient and take the step; the norm before clipping."""
         limit = math.inf if self.config.grad_clip is None else self.config.grad_clip
-        norm = float(nn.utils.clip_grad_norm_(self._trainable, limit))
+        norm = float(whole(nn.utils.clip_grad_norm_(self._trainable, limit)))
         if not math.isfinite(norm):
-            raise ToolwiseError(
+            raise EverywhereError(  # the norm is that of all ranks
                 f"the {whose} of step {self.steps + 1} has norm {norm}",
                 mend="lower the learning rate; check the rewards and the model's precision",
             )

@@ -79,6 +79,7 @@ class Player(ABC):
         samples: int | None = None,
         params: SamplingParams | None = None,
         done: Callable[[RolloutTree], None] | None = None,
+        places: Sequence[int] | None = None,
     ) -> list[RolloutTree]:
         """Roll out the tasks; trees come back in their order.
 
@@ -89,8 +90,11 @@ class Player(ABC):
             samples: Group size instead of the configured one.
             params: Sampling parameters instead of the configured ones.
             done: Called with each tree as it is finished, in any order.
+            places: Number of each task within the whole visit, where others play the other tasks; seeds
+                derive from it.
         """
-        return asyncio.run(self._collect(tasks, run, samples, params, done))
+        numbers = range(len(tasks)) if places is None else places
+        return asyncio.run(self._collect(tasks, run, samples, params, done, numbers))
 
     async def _collect(
         self,
@@ -99,6 +103,7 @@ class Player(ABC):
         samples: int | None,
         params: SamplingParams | None,
         done: Callable[[RolloutTree], None] | None,
+        places: Sequence[int],
     ) -> list[RolloutTree]:
         async def one(place: int, task: Task) -> RolloutTree:
             # The same task can come twice in a step, at the seam of two epochs.
@@ -107,7 +112,7 @@ class Player(ABC):
                 done(tree)
             return tree
 
-        return await asyncio.gather(*(one(place, task) for place, task in enumerate(tasks)))
+        return await asyncio.gather(*(one(place, task) for place, task in zip(places, tasks, strict=True)))
 
 
 class Collector(Player):

@@ -12,8 +12,11 @@ from toolwise.core import ToolwiseError
 from toolwise.learning import RunFolder
 from toolwise.systems.recipe import LearnerSettings, Recipe, RLTraining, SFTTraining
 
-WATCHING = ("sinks", "training.checkpoint_every", "training.validate_every", "training.written_trees")
-"""Keys that change what is written down and nothing that is learned."""
+WATCHING = (
+    *("sinks", "training.checkpoint_every", "training.validate_every", "training.written_trees"),
+    *("distributed", "distributed.strategy", "distributed.cpu_offload", "distributed.timeout"),
+)
+"""Keys that change what is written down, and where it is computed, and nothing that is learned."""
 
 Training = TypeVar("Training", SFTTraining, RLTraining)
 

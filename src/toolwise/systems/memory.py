@@ -22,6 +22,8 @@ QWEN25: Mapping[str, Mapping[str, Any]] = {
     "qwen2.5-1.5b": {"hidden": 1536, "layers": 28, "heads": 12, "keys": 2, "inner": 8960, "tied": True},
     "qwen2.5-3b": {"hidden": 2048, "layers": 36, "heads": 16, "keys": 2, "inner": 11008, "tied": True},
     "qwen2.5-7b": {"hidden": 3584, "layers": 28, "heads": 28, "keys": 4, "inner": 18944, "tied": False},
+    "qwen2.5-32b": {"hidden": 5120, "layers": 64, "heads": 40, "keys": 8, "inner": 27648, "tied": False},
+    "qwen2.5-72b": {"hidden": 8192, "layers": 80, "heads": 64, "keys": 8, "inner": 29568, "tied": False},
 }
 """Shapes of the Qwen2.5 models, as their configurations state them."""
 

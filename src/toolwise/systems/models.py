@@ -15,13 +15,14 @@ from toolwise.learning.adapters import ADAPTER_CONFIG, Precision, adapter_base, 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
-def load_model(source: str, precision: Precision = "float32") -> tuple[Any, Any]:
+def load_model(source: str, precision: Precision = "float32", *, host: bool = False) -> tuple[Any, Any]:
     """Model and tokenizer, on the accelerator if there is one; code from the hub is never run.
 
     Args:
         source: A model folder, a run folder (its newest checkpoint is taken), or a hub id. The folder of an
             adapter gives the model that it belongs to, with the adapter added to its weights.
         precision: Of the weights; ``nf4`` needs CUDA and bitsandbytes.
+        host: Leave it in the memory of the host.
 
     Returns:
         A Hugging Face causal language model and its tokenizer.
@@ -35,7 +36,7 @@ def load_model(source: str, precision: Precision = "float32") -> tuple[Any, Any]
 
     place = resolve_model(source)
     if is_adapter(place):
-        return _with_adapter(Path(place), precision)
+        return _with_adapter(Path(place), precision, host)
     local = Path(place).is_dir()
     where = f"model '{place}'"
     # Asked once, so that nobody waits through the retries for every single file of a hub that is not there.
@@ -68,7 +69,7 @@ def load_model(source: str, precision: Precision = "float32") -> tuple[Any, Any]
             where=where,
             mend="put the tokenizer that belongs to the model into its folder",
         )
-    if precision != "nf4":  # those lie on the device already
+    if precision != "nf4" and not host:  # those of 4 bits lie on the device already
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     return model, tokenizer
 
@@ -91,10 +92,14 @@ def _weights(precision: Precision) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    return {"quantization_config": four_bits, "dtype": torch.bfloat16, "device_map": {"": 0}}
+    return {
+        "quantization_config": four_bits,
+        "dtype": torch.bfloat16,
+        "device_map": {"": torch.cuda.current_device()},
+    }
 
 
-def _with_adapter(folder: Path, precision: Precision) -> tuple[Any, Any]:
+def _with_adapter(folder: Path, precision: Precision, host: bool) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
     base = adapter_base(folder)
@@ -102,7 +107,7 @@ def _with_adapter(folder: Path, precision: Precision) -> tuple[Any, Any]:
     try:
         if is_adapter(resolve_model(base)):
             raise ToolwiseError("is an adapter itself", mend="merge that one first: toolwise merge")
-        model, tokenizer = load_model(base, precision)
+        model, tokenizer = load_model(base, precision, host=host)
     except ToolwiseError as error:
         raise ToolwiseError(
             f"the model that it belongs to, '{base}': {error.problem}",

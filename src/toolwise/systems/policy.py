@@ -12,7 +12,7 @@ from typing import Any
 
 from toolwise.core import RolloutTree, Task, ToolwiseError
 from toolwise.dialects import Dialect, build_dialect
-from toolwise.learning import LoraSettings, add_adapter
+from toolwise.learning import LoraSettings, add_adapter, launched
 from toolwise.rollout import Collector, CollectorConfig
 from toolwise.sampling.engine import EmbeddedSampler, context_length
 from toolwise.systems.connecting import connect_user
@@ -76,6 +76,8 @@ def load_policy(
             mend="use toolwise evaluate, rollout or probe, or give the model itself with --model",
         )
     toolbox = build_toolbox(recipe.tools, connect_user)
+    # What is sharded goes from the host to the accelerators part by part.
+    host = recipe.distributed.strategy == "fsdp2" and launched().size > 1
     if config.init is not None:
         if base is not None and (base / "config.json").is_file():
             model, tokenizer = load_model(str(base))
@@ -84,9 +86,9 @@ def load_policy(
             shown = conversation_texts((), toolbox.specs(toolbox.names) * 2)
             model, tokenizer = fresh_model(config.init, chain(texts(), shown), recipe.training.seed)
     elif config.source is not None and config.lora is not None and adapt:
-        model, tokenizer = _adapted(config.source, config.lora, recipe.training.seed)
+        model, tokenizer = _adapted(config.source, config.lora, recipe.training.seed, host)
     elif config.source is not None:
-        model, tokenizer = load_model(config.source)
+        model, tokenizer = load_model(config.source, host=host)
     else:
         raise ToolwiseError(
             "no model is given",
@@ -100,7 +102,7 @@ def load_policy(
     return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context)
 
 
-def _adapted(source: str, lora: LoraSettings, seed: int) -> tuple[Any, Any]:
+def _adapted(source: str, lora: LoraSettings, seed: int, host: bool) -> tuple[Any, Any]:
     place = resolve_model(source)
     if is_adapter(place):
         raise ToolwiseError(
@@ -108,7 +110,7 @@ def _adapted(source: str, lora: LoraSettings, seed: int) -> tuple[Any, Any]:
             where=f"model '{source}'",
             mend=f"merge it first: toolwise merge {source} --out FOLDER, then --model FOLDER",
         )
-    model, tokenizer = load_model(source, lora.precision())
+    model, tokenizer = load_model(source, lora.precision(), host=host)
     base = str(Path(place).resolve()) if Path(place).is_dir() else place
     add_adapter(model, lora, base=base, seed=seed)
     return model, tokenizer

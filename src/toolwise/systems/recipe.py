@@ -19,7 +19,14 @@ from toolwise.advantages import (
 from toolwise.core.endpoint import ChatConfig
 from toolwise.data import TaskFormat
 from toolwise.dialects import DialectConfig, HermesConfig
-from toolwise.learning import CriticConfig, LearnerConfig, LoraSettings, SinkName, SupervisedLossConfig
+from toolwise.learning import (
+    CriticConfig,
+    DistributedConfig,
+    LearnerConfig,
+    LoraSettings,
+    SinkName,
+    SupervisedLossConfig,
+)
 from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
@@ -210,6 +217,7 @@ class _Recipe(_Config):
         tools: What may be called.
         validation: What is kept back.
         learner: How weights are updated.
+        distributed: How the model lies on several processes.
         sinks: Where metrics go besides ``metrics.jsonl``.
     """
 
@@ -219,6 +227,7 @@ class _Recipe(_Config):
     tools: tuple[ToolConfig, ...] = ()
     validation: HeldOut = HeldOut()
     learner: LearnerSettings = LearnerSettings()
+    distributed: DistributedConfig = DistributedConfig()
     sinks: tuple[SinkName, ...] = ()
 
 

@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from toolwise.advantages import build_advantage
-from toolwise.core import RolloutTree, ToolwiseError, scorable, seed_for
+from toolwise.core import RolloutTree, Task, ToolwiseError, scorable, seed_for
 from toolwise.learning import (
     Critic,
     Learner,
     RunFolder,
     TokenTree,
+    World,
     check_critic,
+    joined_world,
     open_sink,
     train_policy,
     train_supervised,
@@ -24,6 +28,7 @@ from toolwise.learning import (
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
 from toolwise.systems.continuing import begun_length, changeable, check_length
+from toolwise.systems.distributing import SharedPolicy
 from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
@@ -65,18 +70,35 @@ def train_sft(
         Interrupted: Ctrl-C; the finished steps are in a checkpoint.
         ToolwiseError: The recipe, the model or the data cannot be used, or the disk is full.
     """
-    training, held_out = split_demonstrations(recipe.demonstrations, recipe.validation)
-    policy = load_policy(recipe, lambda: demonstration_texts(training), out / "base", adapt=True)
-    data = recipe.demonstrations
-    trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
-    validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
-    settings = recipe.training
-    steps = _sft_steps(settings, len(trees))
-    before = begun_length(out, settings, lambda training: _sft_steps(training, len(trees)))
-    check_length(out, recipe.learner, before, steps)
-    learner = Learner(policy.model, recipe.learner.settled(steps))
-    run = _open(recipe, out, policy)
-    say(_opening(policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps"))
+    with joined_world(recipe.distributed) as world:
+        return _train_sft(recipe, out, world, progress, say)
+
+
+def _train_sft(
+    recipe: SFTRecipe, out: Path, world: World, progress: Progress | None, say: Say
+) -> dict[str, float]:
+    data, settings = recipe.demonstrations, recipe.training
+
+    def prepare() -> tuple[Policy, list[RolloutTree], list[RolloutTree], int]:
+        training, held_out = split_demonstrations(data, recipe.validation)
+        policy = load_policy(recipe, lambda: demonstration_texts(training), out / "base", adapt=True)
+        trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
+        validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
+        steps = _sft_steps(settings, len(trees))
+        before = begun_length(out, settings, lambda training: _sft_steps(training, len(trees)))
+        check_length(out, recipe.learner, before, steps)
+        return policy, trees, validation, steps
+
+    policy, trees, validation, steps = world.agreed(prepare)
+    # Described before it may be sharded.
+    opening = _opening(
+        policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps", world
+    )
+    shared = SharedPolicy.of(policy, world, recipe.distributed, samples=False)
+    learner = Learner(policy.model, recipe.learner.settled(steps), shared.spread)
+    run = _open(recipe, out, policy, world)
+    say(opening)
+    _say_oversized(trees, learner, say)
     try:
         return train_supervised(
             learner,
@@ -108,36 +130,51 @@ def train_rl(
             where="rollout.temperature",
             mend="give one above 0, for instance 1",
         )
-    training, held_out = split_tasks(recipe.tasks, recipe.validation)
-    # Made before the run folder is, so that nothing is left behind where one cannot be made.
-    reward, advantage = build_reward(recipe.reward), build_advantage(recipe.advantage)
-    check_critic(advantage, recipe.critic is not None)
-    refuse_tasks(recipe.tasks, [*training, *held_out], scorable(reward))
-    policy = load_policy(recipe, lambda: task_texts(training), out / "base", adapt=True)
-    room = recipe.rollout.limits.max_turn_tokens
-    tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
-    validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
+    with joined_world(recipe.distributed) as world:
+        return _train_rl(recipe, out, world, progress, say)
+
+
+def _train_rl(
+    recipe: RLRecipe, out: Path, world: World, progress: Progress | None, say: Say
+) -> dict[str, float]:
     settings = recipe.training
+    # Made before the run folder is, so that nothing is left behind where one cannot be made.
+    reward, advantage = world.agreed(lambda: (build_reward(recipe.reward), build_advantage(recipe.advantage)))
     alone = 0 if recipe.critic is None else recipe.critic.warmup_steps
-    updates, before = (
-        _rl_updates(settings, alone),
-        begun_length(out, settings, partial(_rl_updates, alone=alone)),
-    )
-    check_length(out, recipe.learner, before, updates)
-    learner = Learner(policy.model, recipe.learner.settled(updates))
-    critic = None if recipe.critic is None else _critic(recipe.critic, policy, out, settings)
+    updates = _rl_updates(settings, alone)
+
+    def prepare() -> tuple[Policy, list[Task], list[Task], nn.Module | None]:
+        training, held_out = split_tasks(recipe.tasks, recipe.validation)
+        check_critic(advantage, recipe.critic is not None)
+        refuse_tasks(recipe.tasks, [*training, *held_out], scorable(reward))
+        policy = load_policy(recipe, lambda: task_texts(training), out / "base", adapt=True)
+        room = recipe.rollout.limits.max_turn_tokens
+        tasks = fitting_tasks(policy, training, recipe.tasks, room, say)
+        validation = fitting_tasks(policy, held_out, recipe.tasks, room, say)
+        before = begun_length(out, settings, partial(_rl_updates, alone=alone))
+        check_length(out, recipe.learner, before, updates)
+        # Before the policy may be sharded.
+        return policy, tasks, validation, _values(recipe.critic, policy, out, settings)
+
+    policy, tasks, validation, values = world.agreed(prepare)
     reference = None
     if recipe.loss.kl.coefficient > 0 or recipe.kl_in_reward.coefficient > 0:
         # Without its adapter the policy is the reference, and no second copy is needed.
         adapted = recipe.model.lora is not None
         reference = policy.model if adapted else copy.deepcopy(policy.model).requires_grad_(False)
-    run = _open(recipe, out, policy)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
-    say(_opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps"))
-    collector = policy.collector(recipe.rollout, settings.seed)
+    opening = _opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps", world)
+    shared = SharedPolicy.of(policy, world, recipe.distributed, samples=True)
+    learner = Learner(policy.model, recipe.learner.settled(updates), shared.spread)
+    critic = None
+    if recipe.critic is not None and values is not None:
+        critic = Critic(values, recipe.critic.settled(_rl_updates(settings)), shared.spread)
+    run = _open(recipe, out, policy, world)
+    say(opening)
+    collector = shared.collector(recipe.rollout, settings.seed)
 
     def take_weights() -> None:
-        policy.model.eval()
+        shared.take_weights()
         collector.sampler.update_weights()  # type: ignore[attr-defined]
 
     def collect(step: int) -> list[RolloutTree]:
@@ -189,30 +226,38 @@ def _rl_updates(training: RLTraining, alone: int = 0) -> int:
     return (training.steps - alone) * training.epochs * training.mini_batches
 
 
-def _critic(settings: CriticSettings, policy: Policy, out: Path, training: RLTraining) -> Critic:
+def _values(
+    settings: CriticSettings | None, policy: Policy, out: Path, training: RLTraining
+) -> nn.Module | None:
+    if settings is None:
+        return None
     updates = _rl_updates(training)
     check_length(out, settings.learner, begun_length(out, training, _rl_updates), updates, "critic.learner")
-    model = value_model(policy.model, seed_for(training.seed, "critic"), settings.head)
-    return Critic(model, settings.settled(updates))
+    model: nn.Module = value_model(policy.model, seed_for(training.seed, "critic"), settings.head)
+    return model
 
 
-def _open(recipe: Recipe, out: Path, policy: Policy) -> RunFolder:
-    try:
-        run = RunFolder(out, sinks=[open_sink(name, out) for name in recipe.sinks])
-    except OSError as error:
-        raise ToolwiseError(
-            f"the run folder cannot be made: {error.strerror}",
-            where=str(out),
-            mend="choose another with --out",
-        ) from error
+def _open(recipe: Recipe, out: Path, policy: Policy, world: World) -> RunFolder:
+    def make() -> RunFolder:
+        try:
+            sinks = [open_sink(name, out) for name in recipe.sinks] if world.first else []
+            return RunFolder(out, sinks=sinks, world=world)
+        except OSError as error:
+            raise ToolwiseError(
+                f"the run folder cannot be made: {error.strerror}",
+                where=str(out),
+                mend="choose another with --out",
+            ) from error
+
+    run = world.agreed(make)
     run.write_config(recipe.model_dump(mode="json"), changeable(recipe))
     if recipe.model.init is not None:
         # Only now that the folder is this recipe's: a refused run must not leave a model to the next one.
-        keep_base(policy, out / "base")
+        world.by_first(lambda: keep_base(policy, out / "base"))
     return run
 
 
-def _opening(policy: Policy, material: str) -> str:
+def _opening(policy: Policy, material: str, world: World) -> str:
     parameters = list(policy.model.parameters())
     size = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
@@ -220,7 +265,19 @@ def _opening(policy: Policy, material: str) -> str:
     shown = f"{size / 1e6:.1f} M parameters"
     if trained < size:
         shown += f" ({trained / 1e6:.2f} M trained)"
-    return f"{kind}, {shown}, context {policy.context}, on {policy.model.device}; {material}"
+    place = f"{policy.model.device}" if world.size == 1 else f"{world.size} ranks"
+    return f"{kind}, {shown}, context {policy.context}, on {place}; {material}"
+
+
+def _say_oversized(trees: Sequence[RolloutTree], learner: Learner, say: Say) -> None:
+    budget = learner.config.token_budget
+    longest = max((sum(len(turn.token_ids) for turn in tree.turns) for tree in trees), default=0)
+    count = sum(sum(len(turn.token_ids) for turn in tree.turns) > budget for tree in trees)
+    if count:
+        say(
+            f"{count} of {len(trees)} demonstrations are longer than learner.token_budget = {budget} (the "
+            f"longest: {longest}): each is computed alone and takes more memory"
+        )
 
 
 def _tokens(trees: Sequence[RolloutTree]) -> int:

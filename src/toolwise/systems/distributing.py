@@ -1,0 +1,99 @@
+"""Several processes: their policies, who plays which tasks, and what they sample with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from toolwise.core import RolloutTree, Task
+from toolwise.learning import DistributedConfig, Spread, World, refresh, settled_strategy
+from toolwise.rollout import Collector, CollectorConfig
+from toolwise.sampling import SamplingParams
+from toolwise.systems.policy import Policy
+
+
+class SharedCollector(Collector):
+    """Each rank plays its share of the tasks; all get all trees, in the order of the tasks.
+
+    Every `world.size`-th task is one rank's: how long rollouts will be is not known beforehand.
+
+    Args:
+        collector: Plays on this rank.
+        world: The ranks.
+    """
+
+    def __init__(self, collector: Collector, world: World) -> None:
+        super().__init__(
+            collector.sampler, collector.dialect, collector.toolbox, collector.config, collector.seed
+        )
+        self.world = world
+
+    def collect(
+        self,
+        tasks: Sequence[Task],
+        *,
+        run: Sequence[str | int],
+        samples: int | None = None,
+        params: SamplingParams | None = None,
+        done: Callable[[RolloutTree], None] | None = None,
+        places: Sequence[int] | None = None,
+    ) -> list[RolloutTree]:
+        """See `Player.collect`; an error on one rank is raised on all."""
+        numbers = list(range(len(tasks)) if places is None else places)
+        mine = range(self.world.rank, len(tasks), self.world.size)
+
+        def play() -> list[RolloutTree]:
+            return super(SharedCollector, self).collect(
+                [tasks[index] for index in mine],
+                run=run,
+                samples=samples,
+                params=params,
+                done=done,
+                places=[numbers[index] for index in mine],
+            )
+
+        return self.world.joined(dict(zip(mine, self.world.agreed(play), strict=True)))
+
+
+@dataclass(slots=True)
+class SharedPolicy:
+    """A policy that several ranks train and sample from.
+
+    Attributes:
+        policy: The model that is trained.
+        spread: How it lies on the ranks.
+        sampled: The policy that is sampled from: the same, or where it is sharded a whole copy on each rank.
+    """
+
+    policy: Policy
+    spread: Spread
+    sampled: Policy
+
+    @classmethod
+    def of(cls, policy: Policy, world: World, config: DistributedConfig, *, samples: bool) -> SharedPolicy:
+        """Settle how a policy lies on the ranks; to be called before it is given to a learner.
+
+        Args:
+            policy: Equal on all ranks.
+            world: The ranks.
+            config: What the recipe says.
+            samples: Whether it will be sampled from.
+        """
+        spread = Spread(world, config, settled_strategy(policy.model, world, config))
+        sampled = policy
+        if samples and spread.sharded:
+            whole = copy.deepcopy(policy.model).requires_grad_(False)
+            sampled = replace(policy, model=whole.to(spread.device))
+        return cls(policy, spread, sampled)
+
+    def collector(self, config: CollectorConfig, seed: int) -> Collector:
+        """What plays out tasks on all ranks together."""
+        collector = self.sampled.collector(config, seed)
+        return SharedCollector(collector, self.spread.world) if self.spread.world.size > 1 else collector
+
+    def take_weights(self) -> None:
+        """Sample with the present weights; all ranks must ask for it."""
+        if self.sampled.model is not self.policy.model:
+            refresh(self.sampled.model, self.policy.model)
+        self.sampled.model.eval()
