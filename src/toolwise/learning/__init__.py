@@ -2,6 +2,7 @@
 
 from toolwise.learning.adapters import LoraSettings, add_adapter
 from toolwise.learning.aggregation import aggregation_factors
+from toolwise.learning.ahead import Ahead, corrected
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from toolwise.learning.critic import Critic, CriticConfig, value_model
 from toolwise.learning.distributed import (
@@ -26,6 +27,7 @@ from toolwise.learning.token_tree import TokenTree
 from toolwise.learning.updater import LearnerConfig
 
 __all__ = [
+    "Ahead",
     "Critic",
     "CriticConfig",
     "DistributedConfig",
@@ -49,6 +51,7 @@ __all__ = [
     "aggregation_factors",
     "batch_loss",
     "check_critic",
+    "corrected",
     "experience_metrics",
     "joined_world",
     "launched",

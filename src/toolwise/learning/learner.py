@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from toolwise.learning.adapters import without_adapter
@@ -108,6 +109,18 @@ class Learner(ModelUpdater):
         with off:
             found = self._annotations(trees, lambda batch: compute(batch, temperature=temperature)[0])
         return [replace(tree, ref_logprobs=logprobs) for tree, logprobs in zip(trees, found, strict=True)]
+
+    def present_logprobs(
+        self, trees: Sequence[TokenTree], *, temperature: float = 1.0
+    ) -> list[NDArray[np.float64]]:
+        """Log-probabilities under the present weights, shape (N,) for each tree, 0 on what is not trained.
+
+        Args:
+            trees: Any.
+            temperature: The one the rollouts were sampled with.
+        """
+        self.model.eval()
+        return self._annotations(trees, lambda batch: self._compute(batch, temperature=temperature)[0])
 
     def _packed(self, trees: Sequence[TokenTree], loss: LossConfig) -> list[TokenBatch]:
         factors = aggregation_factors(trees, loss.aggregation, loss.horizon)

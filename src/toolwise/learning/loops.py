@@ -15,6 +15,7 @@ from torch import nn
 
 from toolwise.advantages import ActorCriticEstimator, AdvantageEstimator
 from toolwise.core import RewardFunction, RolloutTree, ToolwiseError, seed_for
+from toolwise.learning.ahead import Ahead, corrected
 from toolwise.learning.critic import Critic, explained_variance
 from toolwise.learning.distributed import EverywhereError, LostRankError, lost_ranks
 from toolwise.learning.experience import (
@@ -127,6 +128,8 @@ def train_policy(
     validate: Callable[[int], Mapping[str, float]] | None = None,
     validate_every: int = 25,
     progress: Progress | None = None,
+    ahead: Ahead | None = None,
+    importance_cap: float = 2.0,
 ) -> dict[str, float]:
     """Learn from rewarded rollouts; goes on from the newest checkpoint of `run` where there is one.
 
@@ -153,6 +156,8 @@ def train_policy(
             follows.
         validate_every: Steps from one validation to the next.
         progress: Hears of each step.
+        ahead: Collects the next step while this one is learnt from, instead of `collect`.
+        importance_cap: With `ahead`: largest importance weight, see `corrected`.
 
     Returns:
         Metrics of the last step (`experience_metrics`, `Learner.step`, with a critic `explained_variance` and
@@ -169,9 +174,15 @@ def train_policy(
     decode = None if tokenizer is None else lambda token: str(tokenizer.decode([token]))
 
     def prepare(step: int) -> tuple[list[RolloutTree], dict[str, float]]:
+        waited = time.perf_counter()
+        trees = [] if ahead is None else ahead.take(step)
+        waited = time.perf_counter() - waited
         found = dict(validate(step - 1)) if validate and (step - 1) % validate_every == 0 else {}
-        begun = time.perf_counter()
-        trees = collect(step)
+        begun = time.perf_counter() - waited
+        if ahead is None:
+            trees = collect(step)
+        elif step < steps:
+            ahead.start(step + 1)
         if not trees:
             raise ToolwiseError(
                 "no rollouts were collected", where=f"step {step}", mend="check the task file"
@@ -197,6 +208,10 @@ def train_policy(
         _check_same(learner, experience)
         seconds_reward = time.perf_counter() - scoring
         batch = experience.token_trees()
+        if ahead is not None:
+            present = learner.present_logprobs(batch, temperature=temperature)
+            batch, stale = corrected(batch, present, importance_cap)
+            metrics |= stale
         learned, valued = [], []
         for epoch in range(epochs):
             order = np.random.default_rng(seed_for(seed, "mini-batches", step, epoch)).permutation(len(batch))
@@ -229,6 +244,7 @@ def train_policy(
         reward=reward,
         critic=critic,
         progress=progress,
+        ahead=ahead,
     )
 
 
@@ -262,10 +278,11 @@ def _train(
     progress: Progress | None,
     reward: Any = None,
     critic: Critic | None = None,
+    ahead: Ahead | None = None,
 ) -> dict[str, float]:
     """Steps, metrics, checkpoints. `prepare` changes nothing and may be interrupted; `update` may not."""
     world = learner.world
-    done = saved = tried = run.resume(learner, reward=reward, critic=critic)
+    done = saved = tried = run.resume(learner, reward=reward, critic=critic, ahead=ahead)
     whole = True
     # Several ranks stop between two steps, together; one process at the end of what it is doing.
     together = noted_interrupts() if world.size > 1 else nullcontext(lambda: False)
@@ -292,13 +309,15 @@ def _train(
                     done, whole = step, True
                     if step % checkpoint_every == 0 or step == steps:
                         tried = step
-                        run.save(step, learner, tokenizer=tokenizer, reward=reward, critic=critic)
+                        run.save(
+                            step, learner, tokenizer=tokenizer, reward=reward, critic=critic, ahead=ahead
+                        )
                         saved = step
                 if progress is not None:
                     progress(step, steps, metrics)
     except KeyboardInterrupt:
         if whole and done > saved:
-            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic)
+            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic, ahead=ahead)
             saved = done
         raise Interrupted(
             f"stopped; {saved} of {steps} steps are safe in {run.path}",
@@ -311,7 +330,7 @@ def _train(
         if alike and done > max(saved, tried) and (whole or updates_so_far() == updates):
             if not whole and state is not None:
                 reward.load_state_dict(state)
-            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic)
+            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic, ahead=ahead)
             saved = done
         safe = f"{saved} of {steps} steps are safe in {run.path}"
         mend = f"{error.mend}; {safe}" if error.mend else safe

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from toolwise.core import ToolwiseError
+from toolwise.learning.ahead import Ahead
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from toolwise.learning.critic import Critic
 from toolwise.learning.distributed import ALONE, World
@@ -132,8 +133,11 @@ class RunFolder:
         tokenizer: Any = None,
         reward: Any = None,
         critic: Critic | None = None,
+        ahead: Ahead | None = None,
     ) -> Path:
         """Write a checkpoint of the learner, of the critic, and of the reward function where it keeps state.
+
+        What was collected ahead is part of it.
 
         Raises:
             ToolwiseError: See `save_checkpoint`.
@@ -144,6 +148,7 @@ class RunFolder:
             "critic": None if critic is None else critic.state_dict(),
             "reward": reward.state_dict() if hasattr(reward, "state_dict") else None,
             "metrics_lines": len(self._lines()),
+            "ahead": {} if ahead is None else ahead.state_dict(),
         }
         weights = learner.whole_weights()
         critic_weights = None if critic is None else critic.whole_weights()
@@ -161,7 +166,14 @@ class RunFolder:
             )
         )
 
-    def resume(self, learner: Learner, *, reward: Any = None, critic: Critic | None = None) -> int:
+    def resume(
+        self,
+        learner: Learner,
+        *,
+        reward: Any = None,
+        critic: Critic | None = None,
+        ahead: Ahead | None = None,
+    ) -> int:
         """Go back to the newest complete checkpoint; what was written after it is taken away.
 
         Returns:
@@ -173,12 +185,14 @@ class RunFolder:
         newest = self.world.by_first(lambda: next(reversed(self.checkpoints), None))
         step = lines = 0
         if newest is not None:
-            step, lines = self.world.agreed(lambda: self._load(newest, learner, reward, critic))
+            step, lines = self.world.agreed(lambda: self._load(newest, learner, reward, critic, ahead))
         if self.world.first:
             self._forget_after(step, lines)
         return step
 
-    def _load(self, newest: Path, learner: Learner, reward: Any, critic: Critic | None) -> tuple[int, int]:
+    def _load(
+        self, newest: Path, learner: Learner, reward: Any, critic: Critic | None, ahead: Ahead | None
+    ) -> tuple[int, int]:
         if newest not in self.checkpoints:
             raise ToolwiseError(
                 f"rank {self.world.rank} does not see the checkpoint that rank 0 sees",
@@ -191,6 +205,8 @@ class RunFolder:
             critic.load_state_dict(state["critic"])
         if state["reward"] is not None and hasattr(reward, "load_state_dict"):
             reward.load_state_dict(state["reward"])
+        if ahead is not None:
+            ahead.load_state_dict(state.get("ahead", {}))
         return int(state["step"]), int(state["metrics_lines"])
 
     def _forget_after(self, step: int, lines: int) -> None:

@@ -63,7 +63,8 @@ class SharedPolicy:
     Attributes:
         policy: The model that is trained.
         spread: How it lies on the ranks.
-        sampled: The policy that is sampled from: the same, or where it is sharded a whole copy on each rank.
+        sampled: The policy that is sampled from: the same, or a whole copy on each rank where it is sharded,
+            or sampled from while it learns.
     """
 
     policy: Policy
@@ -71,7 +72,15 @@ class SharedPolicy:
     sampled: Policy
 
     @classmethod
-    def of(cls, policy: Policy, world: World, config: DistributedConfig, *, samples: bool) -> SharedPolicy:
+    def of(
+        cls,
+        policy: Policy,
+        world: World,
+        config: DistributedConfig,
+        *,
+        samples: bool,
+        apart: bool = False,
+    ) -> SharedPolicy:
         """Settle how a policy lies on the ranks; to be called before it is given to a learner.
 
         Args:
@@ -79,10 +88,11 @@ class SharedPolicy:
             world: The ranks.
             config: What the recipe says.
             samples: Whether it will be sampled from.
+            apart: Sample from a copy that learning does not touch until `take_weights`.
         """
         spread = Spread(world, config, settled_strategy(policy.model, world, config))
         sampled = policy
-        if samples and spread.sharded:
+        if samples and (spread.sharded or apart):
             whole = copy.deepcopy(policy.model).requires_grad_(False)
             sampled = replace(policy, model=whole.to(spread.device))
         return cls(policy, spread, sampled)

@@ -185,6 +185,16 @@ class SFTTraining(_Config):
         return self
 
 
+class Overlap(_Config):
+    """Sampling and learning at the same time: rollouts come from weights that are one step old.
+
+    Attributes:
+        importance_cap: Largest importance weight that corrects for it, > 0.
+    """
+
+    importance_cap: float = Field(default=2.0, gt=0)
+
+
 class RLTraining(_Config):
     """Length and rhythm of reinforcement learning.
 
@@ -196,6 +206,8 @@ class RLTraining(_Config):
         checkpoint_every: Steps from one checkpoint to the next.
         validate_every: Steps from one validation (greedy, one rollout a task) to the next.
         written_trees: Groups of each step that are written to ``rollouts/``.
+        overlap: Collect the next step's rollouts while this one is learnt from; None does one after the
+            other. It pays where rollouts wait for tools or for a server.
     """
 
     steps: int = Field(default=100, ge=1)
@@ -205,6 +217,7 @@ class RLTraining(_Config):
     checkpoint_every: int = Field(default=25, ge=1)
     validate_every: int = Field(default=25, ge=1)
     written_trees: int = Field(default=2, ge=0)
+    overlap: Overlap | None = None
 
 
 class _Recipe(_Config):

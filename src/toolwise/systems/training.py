@@ -13,6 +13,7 @@ from torch import nn
 from toolwise.advantages import build_advantage
 from toolwise.core import RolloutTree, Task, ToolwiseError, scorable, seed_for
 from toolwise.learning import (
+    Ahead,
     Critic,
     Learner,
     RunFolder,
@@ -131,6 +132,12 @@ def train_rl(
             mend="give one above 0, for instance 1",
         )
     with joined_world(recipe.distributed) as world:
+        if recipe.training.overlap is not None and world.size > 1:
+            raise ToolwiseError(
+                "several processes cannot sample and learn at the same time",
+                where="training.overlap",
+                mend="set it to null, or start one process",
+            )
         return _train_rl(recipe, out, world, progress, say)
 
 
@@ -164,7 +171,8 @@ def _train_rl(
         reference = policy.model if adapted else copy.deepcopy(policy.model).requires_grad_(False)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
     opening = _opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps", world)
-    shared = SharedPolicy.of(policy, world, recipe.distributed, samples=True)
+    overlap = settings.overlap
+    shared = SharedPolicy.of(policy, world, recipe.distributed, samples=True, apart=overlap is not None)
     learner = Learner(policy.model, recipe.learner.settled(updates), shared.spread)
     critic = None
     if recipe.critic is not None and values is not None:
@@ -177,15 +185,19 @@ def _train_rl(
         shared.take_weights()
         collector.sampler.update_weights()  # type: ignore[attr-defined]
 
+    def play(step: int) -> list[RolloutTree]:
+        return collector.collect(collector.batch(tasks, step), run=("train", step))
+
     def collect(step: int) -> list[RolloutTree]:
         take_weights()
-        return collector.collect(collector.batch(tasks, step), run=("train", step))
+        return play(step)
 
     def validate(finished: int) -> Mapping[str, float]:
         take_weights()
         found = greedy_metrics(collector, validation, recipe.reward)
         return {f"validation_{name}": value for name, value in found.items()}
 
+    ahead = None if overlap is None else Ahead(play, take_weights)
     try:
         return train_policy(
             learner,
@@ -208,8 +220,12 @@ def _train_rl(
             validate=validate if validation else None,
             validate_every=settings.validate_every,
             progress=progress,
+            ahead=ahead,
+            importance_cap=2.0 if overlap is None else overlap.importance_cap,
         )
     finally:
+        if ahead is not None:
+            ahead.close()
         policy.toolbox.close()
         run.close()
 
