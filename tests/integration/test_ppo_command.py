@@ -54,6 +54,17 @@ def test_ppo_runs_goes_on_and_its_run_is_a_model(tmp_path, command, model_folder
     assert "sum-0, sample 1: 6 of" in done.output
 
 
+def test_sampling_and_learning_overlap_where_the_recipe_says_so(tmp_path, command, model_folder, tasks_file):
+    done = command(
+        *("train", "rl", "ppo", "--model", model_folder, "--tasks", tasks_file, "--out", tmp_path / "run"),
+        *(*SMALL, "--set", "training.steps=3", "--set", "training.overlap={}"),
+    )
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 3
+    assert lines[0]["importance_max"] < 1.001 < lines[2]["importance_max"]
+
+
 def test_a_custom_advantage_is_asked_whether_it_needs_the_critic(tmp_path, command, model_folder, tasks_file):
     def train(*settings):
         sets = [part for setting in settings for part in ("--set", setting)]
