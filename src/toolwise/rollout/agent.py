@@ -21,6 +21,7 @@ from toolwise.core import (
 )
 from toolwise.dialects import Dialect
 from toolwise.sampling import FinishReason, Sampler, SamplingParams
+from toolwise.sampling.deadline import rollout_deadline
 from toolwise.tools import Session, Toolbox
 
 
@@ -117,6 +118,7 @@ class _Loop:
         session = Session(self.task)
         try:
             async with asyncio.timeout(self.limits.seconds) as deadline:
+                rollout_deadline.set(deadline)
                 return turns, await self._play(sample, turns, session)
         except TimeoutError:
             if not deadline.expired():

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from toolwise.core import ToolwiseError
 from toolwise.sampling.cache import PrefixStore, RowCache
 from toolwise.sampling.choose import choose_tokens
-from toolwise.sampling.sampler import FinishReason, Sample, SamplingParams
+from toolwise.sampling.sampler import FinishReason, Sample, SamplingParams, room_after
 
 PATIENCE = 8
 """A waiting request joins after at most this many decoding steps."""
@@ -85,14 +85,7 @@ class EmbeddedSampler:
             ToolwiseError: If the prompt is empty or leaves no room in the context.
         """
         prompt = tuple(prompt_ids)
-        if not prompt:
-            raise ToolwiseError("an empty prompt cannot be sampled from", mend="render at least one token")
-        room = self.context_length - len(prompt)
-        if room < 1:
-            raise ToolwiseError(
-                f"the prompt has {len(prompt)} tokens and the context of the model {self.context_length}",
-                mend="shorten the prompt or take a model with a longer context",
-            )
+        room = room_after(prompt, self.context_length)
         if params.stop and self._decode is None:
             raise ToolwiseError("stop strings need a tokenizer", mend="pass decode= to EmbeddedSampler")
         limit = min(params.max_tokens, room)
