@@ -1,7 +1,7 @@
 """Runs a command in a process group of its own, and ends the whole group when its parent is gone.
 
-``python child_watch.py COMMAND…``: the parent keeps the standard input open for as long as the command shall run.
-It needs the standard library only, and is run as a file.
+``python child_watch.py COMMAND…``: the parent keeps the standard input open for as long as the command shall
+run. It needs the standard library only, and is run as a file.
 """
 
 from __future__ import annotations

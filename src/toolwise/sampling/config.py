@@ -70,9 +70,10 @@ class VLLMConfig(_Config):
         timeout: Seconds after which a request is given up and sent again, elsewhere if there is an elsewhere.
         retries: How often one request is sent again.
         patience: Seconds that are waited for a server while none answers.
-        weights: How new weights get to the servers: ``checkpoint``, a folder that they read, or ``nccl``, from
-            GPU to GPU.
-        folder: Where that folder is made; the servers must see it under the same path. None: in the run folder.
+        weights: How new weights get to the servers: ``checkpoint``, a folder that they read, or ``nccl``,
+            from GPU to GPU.
+        folder: Where that folder is made; the servers must see it under the same path. None: in the run's
+            own folder.
         trainer_host: With ``nccl``: the address of this machine, as the servers see it.
     """
 
@@ -102,7 +103,7 @@ class VLLMConfig(_Config):
             if parts.scheme not in ("http", "https") or not host or any(map(str.isspace, url)):
                 raise ValueError("holds no http(s) URL, write for instance http://127.0.0.1:8000")
             if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-                raise ValueError("must hold no user, password, query or fragment; name a key by 'api_key_env'")
+                raise ValueError("must hold no user, password, query or fragment; see 'api_key_env'")
             if parts.path.rstrip("/").endswith("/v1"):
                 raise ValueError("must end before /v1: Toolwise asks other paths of the server as well")
         plain = tuple(url.rstrip("/") for url in value)
@@ -121,7 +122,8 @@ class VLLMConfig(_Config):
     def _check(self) -> VLLMConfig:
         if bool(self.urls) == (self.start is not None):
             raise ValueError("give either 'urls' of running servers or 'start'")
-        if self.weights == "nccl" and self.start is not None and (self.start.sleep or self.start.memory_share):
+        beside = self.start is not None and (self.start.sleep or self.start.memory_share is not None)
+        if self.weights == "nccl" and beside:
             raise ValueError("nccl joins different GPUs: a server beside the learner takes 'checkpoint'")
         return self
 

@@ -116,8 +116,8 @@ class VLLMSampler:
         raise ToolwiseError(
             f"no usable answer in {len(troubles)} tries; the last one, {troubles[-1]}",
             where="sampler",
-            mend="look at the server's log; the same command goes on from its last checkpoint. A server that is "
-            "slow rather than broken: sampler.timeout",
+            mend="look at the server's log, or raise sampler.timeout if it is only slow; the same command "
+            "then goes on from its last checkpoint",
         )
 
     async def _ask(
@@ -141,7 +141,7 @@ class VLLMSampler:
             raise ToolwiseError(
                 "gives log-probabilities after top_k and top_p, and learning needs those before",
                 where=server.control.where,
-                mend="start it with --logprobs-mode raw_logprobs (for temperature 1), or set top_p=1, top_k=0",
+                mend="start it with --logprobs-mode raw_logprobs (temperature 1 only), or leave them out",
             )
         if not server.processed and params.temperature != 1:
             raise ToolwiseError(
@@ -157,14 +157,6 @@ class VLLMSampler:
             self._pool = pool
             await anext(pool.guard)
         return self._pool
-
-    async def prepare(self) -> None:
-        """Return when every server is ready: model checked, weights delivered.
-
-        Raises:
-            ToolwiseError: One cannot be used, or none could be for too long.
-        """
-        await (await self._linked()).all_ready()
 
     def sleep(self) -> None:
         """Let the servers give back the memory of their GPUs, until they are asked again.

@@ -164,9 +164,7 @@ class VLLMControl:
         if probe is None:
             return
         text, ours = probe
-        answer = await self.tell(
-            "/tokenize", {"model": model, "prompt": text, "add_special_tokens": False}
-        )
+        answer = await self.tell("/tokenize", {"model": model, "prompt": text, "add_special_tokens": False})
         theirs = answer.get("tokens") if isinstance(answer, dict) else None
         if theirs != ours:
             raise ToolwiseError(

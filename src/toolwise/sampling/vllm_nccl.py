@@ -80,15 +80,17 @@ class NCCLWeights:
         loop = asyncio.get_running_loop()
         await control.pause()
         there = await control.weight_version()
-        sender, link, given = self._senders.pop(control.url, (None, None, ""))
-        if sender is not None and given != there:
-            await asyncio.to_thread(sender.shutdown)
-            sender = None
-        if sender is None or link is None:
+        joined = self._senders.pop(control.url, None)
+        if joined is not None and joined[2] != there:
+            await asyncio.to_thread(joined[0].shutdown)
+            joined = None
+        if joined is None:
             await control.tell("/shutdown_weight_transfer_engine")  # Of a group whose sender is gone.
             size = 1 + await control.world_size()
             link = ServerLink(control, loop)
             sender = await asyncio.to_thread(self._guarded, self._opener, self._model, size, link)
+        else:
+            sender, link, _ = joined
         link.attach(control, loop, version)
         await asyncio.to_thread(self._guarded, sender.send_weights)
         await finish_delivery(control, version, label=False)
@@ -100,7 +102,8 @@ class NCCLWeights:
         except (UnavailableError, ToolwiseError):
             raise
         except (RuntimeError, OSError, ValueError) as error:  # what NCCL and its rendezvous raise
-            raise UnavailableError(f"the weight transfer failed: {' '.join(str(error).split())[:300]}") from error
+            problem = " ".join(str(error).split())[:300]
+            raise UnavailableError(f"the weight transfer failed: {problem}") from error
 
     def close(self) -> None:
         """Leave the groups."""

@@ -143,7 +143,7 @@ class ServerPool:
         if self._watch is None:
             self._watch = asyncio.create_task(self._check_health())
         while True:
-            self.look_after()
+            self._look_after()
             ready = [server for server in self.servers if server.ready]
             if ready:
                 others = [server for server in ready if server not in avoid]
@@ -151,20 +151,8 @@ class ServerPool:
             with clock_stopped():
                 await self._wait()
 
-    async def all_ready(self) -> None:
-        """Return when every server is ready."""
-        while True:
-            self.look_after()
-            if all(server.ready for server in self.servers):
-                return
-            await self._wait()
-
-    def look_after(self) -> None:
-        """See to it that each server that is not ready is being brought back.
-
-        Raises:
-            ToolwiseError: One cannot be.
-        """
+    def _look_after(self) -> None:
+        """See to it that each server that is not ready is being brought back; raise if one cannot be."""
         for server in self.servers:
             if server.failed is not None:
                 raise server.failed
@@ -186,8 +174,6 @@ class ServerPool:
         left = self._dark_since + self._config.patience - time.monotonic()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), max(0.0, left))
-            return
-        if any(server.ready for server in self.servers):
             return
         found = "; ".join(f"{server.url}: {server.trouble}" for server in self.servers)
         raise ToolwiseError(

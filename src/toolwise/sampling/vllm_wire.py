@@ -73,13 +73,11 @@ class _Answer(BaseModel):
     usage: _Usage
 
 
-def request_body(
-    model: str, prompt_ids: Sequence[int], params: SamplingParams, limit: int
-) -> dict[str, Any]:
+def request_body(model: str, prompt_ids: Sequence[int], params: SamplingParams, limit: int) -> dict[str, Any]:
     """The JSON body that asks for one sample of at most `limit` tokens.
 
-    The server's own end tokens do not end a sample: `SamplingParams` name all that do. Special tokens are part
-    of the text in which stop strings are looked for, as in the embedded engine.
+    The server's own end tokens do not end a sample: `SamplingParams` name all that do. Special tokens are
+    part of the text in which stop strings are looked for, as in the embedded engine.
     """
     return {
         "model": model,
@@ -141,9 +139,7 @@ def read_answer(
     return _checked(answer.choices[0], len(prompt_ids), params, expected, where)
 
 
-def _checked(
-    choice: _Choice, prompt: int, params: SamplingParams, expected: Expected, where: str
-) -> Sample:
+def _checked(choice: _Choice, prompt: int, params: SamplingParams, expected: Expected, where: str) -> Sample:
     ids = tuple(choice.token_ids)
     if outside := [token for token in ids if not 0 <= token < expected.vocabulary]:
         raise ToolwiseError(
