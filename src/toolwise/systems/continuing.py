@@ -15,6 +15,20 @@ from toolwise.systems.recipe import LearnerSettings, Recipe, RLTraining, SFTTrai
 WATCHING = ("sinks", "training.checkpoint_every", "training.validate_every", "training.written_trees")
 """Keys that change what is written down and nothing that is learned."""
 
+SERVERS = (
+    *("sampler.urls", "sampler.start", "sampler.api_key_env", "sampler.weights", "sampler.folder"),
+    *(
+        "sampler.concurrency",
+        "sampler.timeout",
+        "sampler.retries",
+        "sampler.patience",
+        "sampler.trainer_host",
+    ),
+    *("sampler.start.python", "sampler.start.servers", "sampler.start.port", "sampler.start.devices"),
+    *("sampler.start.memory_share", "sampler.start.sleep", "sampler.start.startup"),
+)
+"""Keys that say where servers are and how long they are waited for."""
+
 Training = TypeVar("Training", SFTTraining, RLTraining)
 
 
@@ -22,7 +36,7 @@ def changeable(recipe: Recipe) -> tuple[str, ...]:
     """Dotted keys that may differ when a run goes on; `check_length` looks at its length."""
     # In reinforcement learning, epochs are passes over the rollouts of one step, not the run's length.
     length = ("training.steps", "training.epochs") if recipe.stage == "sft" else ("training.steps",)
-    return (*WATCHING, *length)
+    return (*WATCHING, *SERVERS, *length)
 
 
 def begun_length(out: Path, training: Training, updates: Callable[[Training], int]) -> int | None:

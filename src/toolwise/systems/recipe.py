@@ -23,6 +23,7 @@ from toolwise.learning import CriticConfig, LearnerConfig, LoraSettings, SinkNam
 from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
+from toolwise.sampling.config import EmbeddedConfig, SamplerConfig
 from toolwise.tools import ToolConfig
 
 
@@ -245,6 +246,7 @@ class RLRecipe(_Recipe):
         stage: ``rl``.
         tasks: What is tried.
         rollout: How much is collected in a step, how it is sampled and what ends a rollout.
+        sampler: Which engine samples: the one in this process, or vLLM servers.
         reward: What a rollout is worth.
         kl_in_reward: A KL penalty inside the reward of each token.
         advantage: From rewards to the pull on each token.
@@ -257,6 +259,7 @@ class RLRecipe(_Recipe):
     stage: Literal["rl"] = "rl"
     tasks: DataFile = DataFile()
     rollout: CollectorConfig = CollectorConfig()
+    sampler: SamplerConfig = EmbeddedConfig()
     reward: RewardConfig = ExactMatchConfig()
     kl_in_reward: KLInRewardConfig = KLInRewardConfig()
     advantage: AdvantageConfig = GRPOConfig()

@@ -23,7 +23,9 @@ from toolwise.learning import (
 )
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
+from toolwise.rollout import Collector
 from toolwise.systems.continuing import begun_length, changeable, check_length
+from toolwise.systems.engines import Engine, open_engine
 from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
@@ -134,18 +136,17 @@ def train_rl(
     run = _open(recipe, out, policy)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
     say(_opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps"))
-    collector = policy.collector(recipe.rollout, settings.seed)
-
-    def take_weights() -> None:
-        policy.model.eval()
-        collector.sampler.update_weights()  # type: ignore[attr-defined]
+    engine = _engine(recipe, policy, out, run, say)
+    collector = Collector(engine.sampler, policy.dialect, policy.toolbox, recipe.rollout, settings.seed)
 
     def collect(step: int) -> list[RolloutTree]:
-        take_weights()
-        return collector.collect(collector.batch(tasks, step), run=("train", step))
+        engine.take_weights(learner.steps)
+        trees = collector.collect(collector.batch(tasks, step), run=("train", step))
+        engine.rest()
+        return trees
 
     def validate(finished: int) -> Mapping[str, float]:
-        take_weights()
+        engine.take_weights(learner.steps)
         found = greedy_metrics(collector, validation, recipe.reward)
         return {f"validation_{name}": value for name, value in found.items()}
 
@@ -173,8 +174,18 @@ def train_rl(
             progress=progress,
         )
     finally:
+        engine.close()
         policy.toolbox.close()
         run.close()
+
+
+def _engine(recipe: RLRecipe, policy: Policy, out: Path, run: RunFolder, say: Say) -> Engine:
+    try:
+        return open_engine(recipe, policy, out / "sampler", say)
+    except BaseException:
+        policy.toolbox.close()
+        run.close()
+        raise
 
 
 def _sft_steps(training: SFTTraining, demonstrations: int) -> int:
