@@ -80,8 +80,8 @@ def test_a_server_that_always_ends_is_given_up(tmp_path):
         one(sampler)
     assert "JSONDecodeError" in found.value.problem
     assert server.starts == 3
+    server.start()
     with pytest.raises(ToolwiseError, match="JSONDecodeError"):
-        server.start()
         server.wait_until_ready(60, print)
     sampler.close()
 
@@ -107,10 +107,18 @@ def test_the_command_of_a_server(tmp_path, monkeypatch):
     monkeypatch.setenv("VLLM_TEST_KEY", "a-secret-key")
     config = VLLMConfig(
         type="vllm",
-        start={"python": sys.executable, "servers": 2, "memory_share": 0.4, "sleep": True, "devices": ["0", "1"],
-               "eager": True, "arguments": ["--seed", "3"], "environment": {"VLLM_CPU_KVCACHE_SPACE": "1"}},
+        start={
+            "python": sys.executable,
+            "servers": 2,
+            "memory_share": 0.4,
+            "sleep": True,
+            "devices": ["0", "1"],
+            "eager": True,
+            "arguments": ["--seed", "3"],
+            "environment": {"VLLM_CPU_KVCACHE_SPACE": "1"},
+        },
         api_key_env="VLLM_TEST_KEY",
-    )  # fmt: skip
+    )
     servers = planned_servers(config, config.start, tmp_path, tmp_path, context=128, processed=False)
     assert len({server.url for server in servers}) == 2
     command = servers[1].command
@@ -222,6 +230,6 @@ def test_nccl_needs_a_gpu():
 
 def test_an_address_where_nobody_listens(tmp_path):
     server = VLLMServer([sys.executable, "-c", "pass"], "http://127.0.0.1:9", tmp_path / "log", {})
+    server.start()
     with pytest.raises(ToolwiseError, match="has ended"):
-        server.start()
         server.wait_until_ready(30, print)

@@ -15,17 +15,11 @@ from toolwise.systems.recipe import LearnerSettings, Recipe, RLTraining, SFTTrai
 WATCHING = ("sinks", "training.checkpoint_every", "training.validate_every", "training.written_trees")
 """Keys that change what is written down and nothing that is learned."""
 
+_START = ("python", "servers", "port", "devices", "memory_share", "sleep", "startup", "environment")
+_ASKED = ("urls", "start", "api_key_env", "concurrency", "timeout", "retries", "patience", "weights", "folder")
 SERVERS = (
-    *("sampler.urls", "sampler.start", "sampler.api_key_env", "sampler.weights", "sampler.folder"),
-    *(
-        "sampler.concurrency",
-        "sampler.timeout",
-        "sampler.retries",
-        "sampler.patience",
-        "sampler.trainer_host",
-    ),
-    *("sampler.start.python", "sampler.start.servers", "sampler.start.port", "sampler.start.devices"),
-    *("sampler.start.memory_share", "sampler.start.sleep", "sampler.start.startup"),
+    *(f"sampler.{name}" for name in (*_ASKED, "trainer_host")),
+    *(f"sampler.start.{name}" for name in _START),
 )
 """Keys that say where servers are and how long they are waited for."""
 
