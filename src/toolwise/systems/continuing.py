@@ -16,7 +16,18 @@ WATCHING = ("sinks", "training.checkpoint_every", "training.validate_every", "tr
 """Keys that change what is written down and nothing that is learned."""
 
 _START = ("python", "servers", "port", "devices", "memory_share", "sleep", "startup", "environment")
-_ASKED = ("urls", "start", "api_key_env", "concurrency", "timeout", "retries", "patience", "weights", "folder")
+_ASKED = (
+    "urls",
+    "start",
+    "model",
+    "api_key_env",
+    "concurrency",
+    "timeout",
+    "retries",
+    "patience",
+    "weights",
+    "folder",
+)
 SERVERS = (
     *(f"sampler.{name}" for name in (*_ASKED, "trainer_host")),
     *(f"sampler.start.{name}" for name in _START),

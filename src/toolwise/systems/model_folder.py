@@ -42,7 +42,7 @@ def _write_merged(folder: Path, model: Any) -> None:
         raise ToolwiseError(
             "an adapter on quantised weights cannot be given to a server",
             where="sampler.weights",
-            mend="take sampler.type=embedded, or model.lora.quantise=null",
+            mend="take sampler.type=embedded, or model.lora.base=bfloat16",
         )
     added = {
         f"{name}.base_layer.weight": module.get_delta_weight("default")

@@ -23,7 +23,7 @@ from toolwise.learning import CriticConfig, LearnerConfig, LoraSettings, SinkNam
 from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
-from toolwise.sampling.config import EmbeddedConfig, SamplerConfig
+from toolwise.sampling.config import EmbeddedConfig, SamplerConfig, VLLMConfig
 from toolwise.tools import ToolConfig
 
 
@@ -283,6 +283,9 @@ class RLRecipe(_Recipe):
             )
         if critic is not None and self.model.lora is not None:
             raise ValueError("a critic beside an adapter is not there yet: --set model.lora=null, or grpo")
+        sampler = self.sampler
+        if isinstance(sampler, VLLMConfig) and sampler.weights == "nccl" and self.model.lora is not None:
+            raise ValueError("nccl sends whole models: with model.lora take sampler.weights=checkpoint")
         if self.kl_in_reward.coefficient and not _sees_penalties(self.advantage):
             raise ValueError(
                 f"advantage.type {self.advantage.type!r} looks at parts or marked tokens and does not see "
