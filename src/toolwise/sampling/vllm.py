@@ -108,9 +108,10 @@ class VLLMSampler:
                 self.repeats += 1
                 troubles.append(f"{server.url}: {error}")
                 failed.append(server)
-                # A slow or a wrong answer is the request's; whatever else goes wrong may be the server's.
-                if isinstance(error, StaleWeightsError | UnavailableError) and not _is_slow(error):
+                if isinstance(error, StaleWeightsError):
                     pool.mark_down(server, str(error))
+                elif isinstance(error, UnavailableError):
+                    await pool.doubt(server, str(error))
             finally:
                 server.load -= 1
         raise ToolwiseError(
@@ -201,7 +202,3 @@ async def _unless_lost(server: Server, answer: Coroutine[Any, Any, Sample]) -> S
     finally:
         task.cancel()
         lost.cancel()
-
-
-def _is_slow(error: Exception) -> bool:
-    return isinstance(error, UnavailableError) and error.slow

@@ -22,16 +22,7 @@ _UPDATE_LIMIT = 600.0
 
 
 class UnavailableError(Exception):
-    """A server does not answer, or cannot answer now; says why.
-
-    Args:
-        problem: Why.
-        slow: It did not answer in time, and may be well.
-    """
-
-    def __init__(self, problem: str, *, slow: bool = False) -> None:
-        self.slow = slow
-        super().__init__(problem)
+    """A server does not answer, or cannot answer now; says why."""
 
 
 class VLLMControl:
@@ -78,7 +69,7 @@ class VLLMControl:
             ):
                 data = await read_body(response)
         except TimeoutError:
-            raise UnavailableError(f"no answer to {path} within {limit:g} s", slow=True) from None
+            raise UnavailableError(f"no answer to {path} within {limit:g} s") from None
         except httpx2.InvalidURL as error:
             raise ToolwiseError(
                 f"cannot be asked: {error}", where=self.where, mend="check sampler.urls"

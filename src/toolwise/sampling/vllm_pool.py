@@ -170,6 +170,15 @@ class ServerPool:
         if not any(other.ready for other in self.servers):
             self._dark_since = time.monotonic()
 
+    async def doubt(self, server: Server, why: str) -> None:
+        """A request has failed: the server is down if it does not say at once that it is well."""
+        if not server.ready:
+            return
+        try:
+            await server.control.healthy(_HEALTH_EVERY)
+        except UnavailableError:
+            self.mark_down(server, why)
+
     async def _wait(self) -> None:
         left = self._dark_since + self._config.patience - time.monotonic()
         with suppress(TimeoutError):
