@@ -14,8 +14,8 @@ OVERRIDES = "torch==2.13.0\ntorchvision\ntorchaudio\n"
 def find_python():
     """Path of the interpreter, and the reason if it is None.
 
-    ``TOOLWISE_VLLM_PYTHON`` names one; ``TOOLWISE_TEST_VLLM=1`` has an environment made by uv, in the user's cache,
-    where later runs find it again.
+    ``TOOLWISE_VLLM_PYTHON`` names one; ``TOOLWISE_TEST_VLLM=1`` has an environment made by uv, in the user's
+    cache, where later runs find it again.
     """
     if named := os.environ.get("TOOLWISE_VLLM_PYTHON"):
         return (Path(named), "") if Path(named).is_file() else (None, f"{named} is not there")

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from vllm_doubles import FACTS, PARAMS, PROMPT, Weights, crowd, one, sampler_of
+from vllm_doubles import FACTS, PROMPT, Weights, crowd, one, sampler_of, until_ready
 
 from toolwise.core import ToolwiseError
 from toolwise.sampling import FinishReason, SamplingParams
@@ -47,9 +47,7 @@ def test_a_group_stays_together_and_groups_are_spread(vllm):
     prompts = [[place + 1] * 32 for place in range(4)]
 
     async def ask():
-        await sampler.generate(PROMPT, PARAMS)
-        while len([s for s in sampler._pool.servers if s.ready]) < 2:
-            await asyncio.sleep(0.02)
+        await until_ready(sampler, 2)
         return await asyncio.gather(
             *(
                 sampler.generate(prompt, SamplingParams(max_tokens=2, seed=n))
@@ -60,7 +58,7 @@ def test_a_group_stays_together_and_groups_are_spread(vllm):
 
     asyncio.run(ask())
     homes = [
-        {body["token_ids"][0] for body in server.bodies("/inference/v1/generate")} - {PROMPT[0]}
+        {body["token_ids"][0] for body in server.bodies("/inference/v1/generate")}
         for server in (first, second)
     ]
     assert homes[0] | homes[1] == {1, 2, 3, 4}
@@ -80,10 +78,10 @@ def undisturbed(tmp_path_factory):
 def test_a_server_that_dies_amid_a_batch_costs_no_sample(vllm, undisturbed):
     dying, other = vllm(plan=[{}, {}, {"die": True}], pace=0.05), vllm(pace=0.05)
     sampler = sampler_of(dying, other)
-    assert crowd(sampler) == undisturbed
+    assert crowd(sampler, servers=2) == undisturbed
     assert dying.process.wait(10) == 9
     assert sampler.repeats > 0
-    assert other.asked >= 22
+    assert other.asked >= 21
 
 
 def test_a_server_that_comes_back_gets_the_present_weights_first(vllm, tmp_path):
@@ -119,12 +117,12 @@ def test_new_weights_reach_every_server_and_the_old_folder_goes(vllm, tmp_path):
     for word in ("one", "two"):
         weights.word = word
         sampler.update_weights()
-        found.append(crowd(sampler))
+        found.append(crowd(sampler, servers=2))
         assert [folder.name for folder in (tmp_path / "weights").iterdir()] == [weights.delivery.version]
         for server in servers:
-            if server.state()["weights"] != "first":
-                paths = [each["path"].split("?")[0] for each in server.state()["log"]]
-                assert "/reset_prefix_cache" in paths[paths.index("/collective_rpc") :]
+            assert server.state()["weights"] == word
+            paths = [each["path"].split("?")[0] for each in server.state()["log"]]
+            assert "/reset_prefix_cache" in paths[paths.index("/collective_rpc") :]
     assert found[0] != found[1]
     assert not any(server.state()["paused"] for server in servers)
     sampler.close()
@@ -142,8 +140,9 @@ def test_a_sample_of_other_weights_is_not_taken(vllm, tmp_path):
 
 def test_a_slow_answer_is_asked_for_elsewhere(vllm, undisturbed):
     slow = vllm(plan=[{"slow": 60}] * 100)
-    sampler = sampler_of(slow, vllm(), timeout=0.5)
-    assert crowd(sampler) == undisturbed
+    sampler = sampler_of(slow, vllm(), timeout=2)
+    assert crowd(sampler, servers=2) == undisturbed
+    assert sampler.repeats > 0
 
 
 def test_the_only_server_is_too_slow(vllm):

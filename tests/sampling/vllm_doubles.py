@@ -70,10 +70,19 @@ class Weights:
         (folder / "weights.txt").write_text(self.word)
 
 
-def crowd(sampler, count=24, prompt=PROMPT, params=PARAMS):
-    """Samples of many requests at once, seeds 0, 1, ..."""
+async def until_ready(sampler, count):
+    """Return when so many servers can be asked."""
+    pool = await sampler._linked()
+    await pool.choose(PROMPT)
+    while len([server for server in pool.servers if server.ready]) < count:
+        await asyncio.sleep(0.02)
+
+
+def crowd(sampler, count=24, prompt=PROMPT, params=PARAMS, servers=1):
+    """Samples of many requests at once, seeds 0, 1, ..., when so many servers are ready."""
 
     async def ask():
+        await until_ready(sampler, servers)
         each = [replace(params, seed=seed) for seed in range(count)]
         return await asyncio.gather(*(sampler.generate(prompt, one) for one in each))
 
