@@ -122,7 +122,7 @@ class Double(BaseHTTPRequestHandler):
             if found:
                 reason, stop = "stop", found[0]
                 break
-        cut = params.get("top_k") == 1 and self.script["processed"]
+        cut = "allowed_token_ids" in params and self.script["processed"]
         value = 0.0 if cut else -math.log(self.script["vocabulary"])
         choice = {
             "index": 0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -164,23 +163,24 @@ class VLLMControl:
                 mend="start it on the checkpoint that is trained",
             )
 
-    async def logprobs_are_processed(self, model: str, vocabulary: int) -> bool:
+    async def logprobs_are_processed(self, model: str) -> bool:
         """Whether its log-probabilities are those after temperature and cut, or the model's raw ones.
 
-        It is found out by two samples of one token, because only servers in development mode tell. Cut to the
-        likeliest token, a processed log-probability is 0; a raw one is less, unless the model is sure. If it
-        is, a token that is drawn at a high temperature is unlikely at temperature 1.
+        It is found out by two samples of one token each, because only servers in development mode tell. Where
+        no other token is allowed, a processed log-probability is 0; a raw one is less, at least for one of two
+        tokens.
         """
-        sampled = []
-        for temperature, top_k in ((1.0, 1), (50.0, 0)):
-            params = {"max_tokens": 1, "temperature": temperature, "top_k": top_k, "seed": 0, "logprobs": 0}
-            body = {"model": model, "token_ids": [0], "sampling_params": params | {"ignore_eos": True}}
-            answer = await self.tell(PATH, body)
+        for token in (1, 2):
+            params = {"max_tokens": 1, "temperature": 1.0, "seed": 0, "logprobs": 0, "ignore_eos": True}
+            params["allowed_token_ids"] = [token]
+            answer = await self.tell(PATH, {"model": model, "token_ids": [0], "sampling_params": params})
             try:
-                sampled.append(float(answer["choices"][0]["logprobs"]["content"][0]["logprob"]))
+                found = float(answer["choices"][0]["logprobs"]["content"][0]["logprob"])
             except (KeyError, IndexError, TypeError, ValueError):
                 raise UnavailableError(f"the answer to {PATH} holds no log-probability") from None
-        return sampled[0] > -1e-6 and sampled[1] > -math.log(vocabulary) - 5
+            if found < -1e-3:
+                return False
+        return True
 
     async def weight_version(self) -> str:
         """The label of its weights; ``default`` after a start."""

@@ -225,7 +225,7 @@ class ServerPool:
         await control.check_model(self._config.model, self._facts.context, self._facts.probe)
         if version is not None and await control.weight_version() != version:
             await self._delivery.deliver(control)
-        server.processed = await control.logprobs_are_processed(self._config.model, self._facts.vocabulary)
+        server.processed = await control.logprobs_are_processed(self._config.model)
 
     async def _check_health(self) -> None:
         """A machine that is gone answers nothing at all: nobody waits the whole time limit for it."""
