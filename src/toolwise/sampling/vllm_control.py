@@ -167,8 +167,8 @@ class VLLMControl:
         """Whether its log-probabilities are those after temperature and cut, or the model's raw ones.
 
         It is found out by two samples of one token each, because only servers in development mode tell. Where
-        no other token is allowed, a processed log-probability is 0; a raw one is less, at least for one of two
-        tokens.
+        no other token is allowed, a processed log-probability is 0; a raw one is less, for one of two tokens
+        at least.
         """
         for token in (1, 2):
             params = {"max_tokens": 1, "temperature": 1.0, "seed": 0, "logprobs": 0, "ignore_eos": True}
