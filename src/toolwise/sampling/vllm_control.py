@@ -171,8 +171,8 @@ class VLLMControl:
         at least.
         """
         for token in (1, 2):
-            params = {"max_tokens": 1, "temperature": 1.0, "seed": 0, "logprobs": 0, "ignore_eos": True}
-            params["allowed_token_ids"] = [token]
+            params: dict[str, object] = {"max_tokens": 1, "temperature": 1.0, "seed": 0, "logprobs": 0}
+            params |= {"ignore_eos": True, "allowed_token_ids": [token]}
             answer = await self.tell(PATH, {"model": model, "token_ids": [0], "sampling_params": params})
             try:
                 found = float(answer["choices"][0]["logprobs"]["content"][0]["logprob"])
