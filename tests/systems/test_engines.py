@@ -53,6 +53,22 @@ def test_a_folder_holds_the_weights_with_the_adapter_in_them(tmp_path, tied):
     assert torch.equal(model(tokens).logits, adapted)
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_shared_output_layer_is_written_as_one_of_its_own(tmp_path, adapted):
+    model, tokens = tiny(True), torch.arange(20)[None]
+    if adapted:
+        add_adapter(model, LoraSettings(rank=4, base="float32"), base="base", seed=1)
+    logits = model(tokens).logits
+    write_model(tmp_path, model, untied=True)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert loaded.lm_head.weight.data_ptr() != loaded.model.embed_tokens.weight.data_ptr()
+    torch.testing.assert_close(loaded(tokens).logits, logits, atol=1e-5, rtol=1e-5)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["architectures"] == ["Qwen3ForCausalLM"]
+    assert written["tie_word_embeddings"] is False
+    assert model.config.tie_word_embeddings is True
+
+
 def test_the_kind_of_log_probabilities_follows_from_the_recipe():
     assert _processed(CollectorConfig(temperature=0.7))
     assert _processed(CollectorConfig())

@@ -102,13 +102,17 @@ class VLLMEngine:
             int(model.config.get_text_config().vocab_size),
             (_PROBE, [int(token) for token in tokenizer.encode(_PROBE, add_special_tokens=False)]),
         )
+        # On the CPU, vLLM packs an output layer that shares the embeddings' weights once, at its start, and
+        # reloading leaves that copy as it is. Servers of ours get it as a layer of its own.
+        self._untied = config.start is not None and config.weights == "checkpoint"
         delivery: WeightDelivery
         if config.weights == "nccl":
             check_cuda(str(model.device.type))
             delivery = NCCLWeights(model, open_sender(config.trainer_host))
         else:
             delivery = CheckpointWeights(
-                config.folder or folder / "weights", lambda path: write_model(path, model)
+                config.folder or folder / "weights",
+                lambda path: write_model(path, model, untied=self._untied),
             )
         self._first = folder / "first"
         started: list[VLLMServer] = []
@@ -133,7 +137,7 @@ class VLLMEngine:
         try:
             shutil.rmtree(self._first, ignore_errors=True)
             self._first.mkdir(parents=True)
-            write_model(self._first, self._policy.model, self._policy.tokenizer)
+            write_model(self._first, self._policy.model, self._policy.tokenizer, untied=self._untied)
         except OSError as error:
             raise ToolwiseError(
                 f"the model cannot be written: {error}", where=str(self._first), mend="check disk and rights"
