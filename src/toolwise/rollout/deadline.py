@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from toolwise.core import ErrorKind, StopReason, Task, Turn
+from toolwise.sampling.deadline import rollout_deadline
 from toolwise.tools import Session
 
 
@@ -27,6 +28,7 @@ async def play_within(
     session = Session(task)
     try:
         async with asyncio.timeout(seconds) as deadline:
+            rollout_deadline.set(deadline)
             return turns, await play(turns, session)
     except TimeoutError:
         if not deadline.expired():

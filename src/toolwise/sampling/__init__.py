@@ -16,13 +16,19 @@ from toolwise.sampling.sampler import FinishReason, Sample, Sampler, SamplingPar
 if TYPE_CHECKING:
     from toolwise.core.endpoint import ChatBudget, ChatConfig
     from toolwise.sampling.chat_client import EndpointChat
+    from toolwise.sampling.config import EmbeddedConfig, SamplerConfig, VLLMConfig
     from toolwise.sampling.engine import EmbeddedSampler
+    from toolwise.sampling.vllm import VLLMSampler
 
 _HOMES = {
     "ChatBudget": "toolwise.core.endpoint",
     "ChatConfig": "toolwise.core.endpoint",
+    "EmbeddedConfig": "toolwise.sampling.config",
     "EmbeddedSampler": "toolwise.sampling.engine",
     "EndpointChat": "toolwise.sampling.chat_client",
+    "SamplerConfig": "toolwise.sampling.config",
+    "VLLMConfig": "toolwise.sampling.config",
+    "VLLMSampler": "toolwise.sampling.vllm",
 }
 
 __all__ = [
@@ -34,12 +40,16 @@ __all__ = [
     "ChatReply",
     "ChatUnavailableError",
     "ContextLengthError",
+    "EmbeddedConfig",
     "EmbeddedSampler",
     "EndpointChat",
     "FinishReason",
     "Sample",
     "Sampler",
+    "SamplerConfig",
     "SamplingParams",
+    "VLLMConfig",
+    "VLLMSampler",
 ]
 
 

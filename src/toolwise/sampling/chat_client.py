@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
-import os
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from toolwise.core import Message, ToolwiseError
 from toolwise.core.endpoint import ChatConfig
@@ -25,12 +22,12 @@ from toolwise.sampling.chat_limits import (
     read_retry_after,
 )
 from toolwise.sampling.chat_wire import read_error, read_reply, request_body
+from toolwise.sampling.http import MAX_REPLY_BYTES, open_client, read_body, read_key
 
 if TYPE_CHECKING:
     import httpx2
 
 _DEFAULTS = ChatParams()
-MAX_REPLY_BYTES = 32 * 1024 * 1024
 _SHORTEST_SECRET = 8
 """Keys shorter than this are placeholders (servers of one's own take any); hiding them would eat words."""
 
@@ -56,7 +53,7 @@ class EndpointChat:
     def __init__(self, config: ChatConfig) -> None:
         self.config = config
         self.spending = Spending(config.budget)
-        self._key = _read_key(config)
+        self._key = read_key(config.api_key_env)
         self._pace = Pace(config.requests_per_minute)
         self._link: _Link | None = None
 
@@ -144,7 +141,7 @@ class EndpointChat:
                 asyncio.timeout(self.config.timeout),
                 http.stream("POST", url, content=payload, headers=headers) as response,
             ):
-                data = await _read(response)
+                data = await read_body(response)
         except TimeoutError:
             return _Trouble(f"no answer within {self.config.timeout:g} s")
         except httpx2.InvalidURL as error:
@@ -218,16 +215,10 @@ class _Link:
     """
 
     def __init__(self, config: ChatConfig, loop: asyncio.AbstractEventLoop) -> None:
-        import httpx2
-
         self.loop, self.closed = loop, False
         self.slots = asyncio.Semaphore(config.concurrency)
         self.cache = ChatCache(config.cache) if config.cache is not None else None
-        self.http = httpx2.AsyncClient(
-            timeout=None,  # each request as a whole has its limit, which also ends one that drips
-            limits=httpx2.Limits(max_connections=config.concurrency),
-            trust_env=not _is_loopback(config.base_url),  # no proxy stands between a machine and itself
-        )
+        self.http = open_client(config.base_url, config.concurrency)
         self.guard = self._guarded()
 
     async def _guarded(self) -> AsyncGenerator[None, None]:
@@ -240,39 +231,8 @@ class _Link:
             await self.http.aclose()
 
 
-async def _read(response: httpx2.Response) -> bytes | None:
-    """The body; None if it is too long."""
-    parts, size = [], 0
-    async for part in response.aiter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_REPLY_BYTES:
-            return None
-    return b"".join(parts)
-
-
-def _read_key(config: ChatConfig) -> str:
-    if config.api_key_env is None:
-        return ""
-    key = os.environ.get(config.api_key_env, "").strip()
-    where = f"environment variable {config.api_key_env}"
-    if not key:
-        raise ToolwiseError("is not set", where=where, mend="put the key of the endpoint into it")
-    if not key.isascii() or not key.isprintable():
-        raise ToolwiseError("holds something else than a key", where=where, mend="put the key into it")
-    return key
-
-
 def _is_too_long(code: str, problem: str) -> bool:
     text = problem.lower()
     return code == "context_length_exceeded" or any(
         words in text for words in ("context length", "context window", "context size", "too many tokens")
     )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

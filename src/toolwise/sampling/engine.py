@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from toolwise.core import ToolwiseError
 from toolwise.sampling.cache import PrefixStore, RowCache
 from toolwise.sampling.choose import choose_tokens
-from toolwise.sampling.sampler import FinishReason, Sample, SamplingParams
+from toolwise.sampling.sampler import FinishReason, Sample, SamplingParams, room_after
 
 PATIENCE = 8
 """A waiting request joins after at most this many decoding steps."""
@@ -78,6 +78,11 @@ class EmbeddedSampler:
             self.model = model
         self._store.clear()
 
+    def release(self) -> None:
+        """Give back the memory of keys and values; to be called when nothing is being sampled."""
+        self._store.clear()
+        self._rows = RowCache(self.model.config, self.model.dtype, self.model.device)
+
     async def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> Sample:
         """Sample one completion of a prompt.
 
@@ -85,14 +90,7 @@ class EmbeddedSampler:
             ToolwiseError: If the prompt is empty or leaves no room in the context.
         """
         prompt = tuple(prompt_ids)
-        if not prompt:
-            raise ToolwiseError("an empty prompt cannot be sampled from", mend="render at least one token")
-        room = self.context_length - len(prompt)
-        if room < 1:
-            raise ToolwiseError(
-                f"the prompt has {len(prompt)} tokens and the context of the model {self.context_length}",
-                mend="shorten the prompt or take a model with a longer context",
-            )
+        room = room_after(prompt, self.context_length)
         if params.stop and self._decode is None:
             raise ToolwiseError("stop strings need a tokenizer", mend="pass decode= to EmbeddedSampler")
         limit = min(params.max_tokens, room)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from toolwise.core import ToolwiseError
+
 
 class FinishReason(StrEnum):
     """Why a sample ended."""
@@ -77,3 +79,20 @@ class Sampler(Protocol):
     async def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> Sample:
         """Sample one completion; concurrent calls are batched, equal prompts are computed once."""
         ...
+
+
+def room_after(prompt_ids: Sequence[int], context_length: int) -> int:
+    """Tokens that a sample may have after a prompt, ≥ 1.
+
+    Raises:
+        ToolwiseError: The prompt is empty or leaves no room in the context.
+    """
+    if not prompt_ids:
+        raise ToolwiseError("an empty prompt cannot be sampled from", mend="render at least one token")
+    room = context_length - len(prompt_ids)
+    if room < 1:
+        raise ToolwiseError(
+            f"the prompt has {len(prompt_ids)} tokens and the context of the model {context_length}",
+            mend="shorten the prompt or take a model with a longer context",
+        )
+    return room

@@ -18,6 +18,25 @@ WATCHING = (
 )
 """Keys that change what is written down, and where it is computed, and nothing that is learned."""
 
+_START = ("python", "servers", "port", "devices", "memory_share", "sleep", "startup", "environment")
+_ASKED = (
+    "urls",
+    "start",
+    "model",
+    "api_key_env",
+    "concurrency",
+    "timeout",
+    "retries",
+    "patience",
+    "weights",
+    "folder",
+)
+SERVERS = (
+    *(f"sampler.{name}" for name in (*_ASKED, "trainer_host")),
+    *(f"sampler.start.{name}" for name in _START),
+)
+"""Keys that say where servers are and how long they are waited for."""
+
 Training = TypeVar("Training", SFTTraining, RLTraining)
 
 
@@ -25,7 +44,7 @@ def changeable(recipe: Recipe) -> tuple[str, ...]:
     """Dotted keys that may differ when a run goes on; `check_length` looks at its length."""
     # In reinforcement learning, epochs are passes over the rollouts of one step, not the run's length.
     length = ("training.steps", "training.epochs") if recipe.stage == "sft" else ("training.steps",)
-    return (*WATCHING, *length)
+    return (*WATCHING, *SERVERS, *length)
 
 
 def begun_length(out: Path, training: Training, updates: Callable[[Training], int]) -> int | None:

@@ -5,29 +5,37 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from toolwise.core import RolloutTree, Task
+from toolwise.dialects import Dialect
 from toolwise.learning import DistributedConfig, Spread, World, refresh, settled_strategy
 from toolwise.rollout import Collector, CollectorConfig
-from toolwise.sampling import SamplingParams
+from toolwise.sampling import Sampler, SamplingParams
 from toolwise.systems.policy import Policy
+from toolwise.tools import Toolbox
 
 
-class SharedCollector(Collector):
+class _RanksCollector(Collector):
+    def __init__(
+        self,
+        sampler: Sampler | None,
+        dialect: Dialect,
+        toolbox: Toolbox,
+        config: CollectorConfig,
+        seed: int,
+        *,
+        world: World,
+    ) -> None:
+        super().__init__(cast(Sampler, sampler), dialect, toolbox, config, seed)
+        self.world = world
+
+
+class SharedCollector(_RanksCollector):
     """Each rank plays its share of the tasks; all get all trees, in the order of the tasks.
 
     Every `world.size`-th task is one rank's: how long rollouts will be is not known beforehand.
-
-    Args:
-        collector: Plays on this rank.
-        world: The ranks.
     """
-
-    def __init__(self, collector: Collector, world: World) -> None:
-        super().__init__(
-            collector.sampler, collector.dialect, collector.toolbox, collector.config, collector.seed
-        )
-        self.world = world
 
     def collect(
         self,
@@ -54,6 +62,26 @@ class SharedCollector(Collector):
             )
 
         return self.world.joined(dict(zip(mine, self.world.agreed(play), strict=True)))
+
+
+class ServedCollector(_RanksCollector):
+    """The first rank plays all tasks, on servers that are many already; all ranks get the trees."""
+
+    def collect(
+        self,
+        tasks: Sequence[Task],
+        *,
+        run: Sequence[str | int],
+        samples: int | None = None,
+        params: SamplingParams | None = None,
+        done: Callable[[RolloutTree], None] | None = None,
+        places: Sequence[int] | None = None,
+    ) -> list[RolloutTree]:
+        """See `Player.collect`."""
+        play = super().collect
+        return self.world.by_first(
+            lambda: play(tasks, run=run, samples=samples, params=params, done=done, places=places)
+        )
 
 
 @dataclass(slots=True)
@@ -97,10 +125,20 @@ class SharedPolicy:
             sampled = replace(policy, model=whole.to(spread.device))
         return cls(policy, spread, sampled)
 
-    def collector(self, config: CollectorConfig, seed: int) -> Collector:
-        """What plays out tasks on all ranks together."""
-        collector = self.sampled.collector(config, seed)
-        return SharedCollector(collector, self.spread.world) if self.spread.world.size > 1 else collector
+    def collector(self, config: CollectorConfig, seed: int, sampler: Sampler | None) -> Collector:
+        """What plays out tasks on all ranks together.
+
+        Args:
+            config: How much and how.
+            seed: The run's.
+            sampler: This rank's; where only the first rank has one, that rank plays for all.
+        """
+        world = self.spread.world
+        parts = (self.sampled.dialect, self.sampled.toolbox, config, seed)
+        if world.size == 1 and sampler is not None:
+            return Collector(sampler, *parts)
+        everywhere = all(world.gather(sampler is not None))
+        return (SharedCollector if everywhere else ServedCollector)(sampler, *parts, world=world)
 
     def take_weights(self) -> None:
         """Sample with the present weights; all ranks must ask for it."""

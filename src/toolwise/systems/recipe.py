@@ -30,6 +30,7 @@ from toolwise.learning import (
 from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
+from toolwise.sampling.config import EmbeddedConfig, SamplerConfig, VLLMConfig
 from toolwise.tools import ToolConfig
 
 
@@ -267,6 +268,7 @@ class RLRecipe(_Recipe):
         stage: ``rl``.
         tasks: What is tried.
         rollout: How much is collected in a step, how it is sampled and what ends a rollout.
+        sampler: Which engine samples: the one in this process, or vLLM servers.
         reward: What a rollout is worth.
         kl_in_reward: A KL penalty inside the reward of each token.
         advantage: From rewards to the pull on each token.
@@ -279,6 +281,7 @@ class RLRecipe(_Recipe):
     stage: Literal["rl"] = "rl"
     tasks: DataFile = DataFile()
     rollout: CollectorConfig = CollectorConfig()
+    sampler: SamplerConfig = EmbeddedConfig()
     reward: RewardConfig = ExactMatchConfig()
     kl_in_reward: KLInRewardConfig = KLInRewardConfig()
     advantage: AdvantageConfig = GRPOConfig()
@@ -302,6 +305,9 @@ class RLRecipe(_Recipe):
             )
         if critic is not None and self.model.lora is not None:
             raise ValueError("a critic beside an adapter is not there yet: --set model.lora=null, or grpo")
+        sampler = self.sampler
+        if isinstance(sampler, VLLMConfig) and sampler.weights == "nccl" and self.model.lora is not None:
+            raise ValueError("nccl sends whole models: with model.lora take sampler.weights=checkpoint")
         if self.kl_in_reward.coefficient and not _sees_penalties(self.advantage):
             raise ValueError(
                 f"advantage.type {self.advantage.type!r} looks at parts or marked tokens and does not see "

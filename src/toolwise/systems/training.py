@@ -28,8 +28,10 @@ from toolwise.learning import (
 )
 from toolwise.learning.loops import Progress
 from toolwise.rewards import build_reward
+from toolwise.sampling.config import VLLMConfig
 from toolwise.systems.continuing import begun_length, changeable, check_length
 from toolwise.systems.distributing import SharedPolicy
+from toolwise.systems.engines import Engine, open_engine
 from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
@@ -171,26 +173,33 @@ def _train_rl(
         reference = policy.model if adapted else copy.deepcopy(policy.model).requires_grad_(False)
     groups = f"{recipe.rollout.tasks_per_step} x {recipe.rollout.group_size} rollouts a step"
     opening = _opening(policy, f"{len(tasks)} tasks, {groups}, {settings.steps} steps", world)
-    overlap = settings.overlap
-    shared = SharedPolicy.of(policy, world, recipe.distributed, samples=True, apart=overlap is not None)
+    overlap, served = settings.overlap, isinstance(recipe.sampler, VLLMConfig)
+    apart = overlap is not None and not served
+    shared = SharedPolicy.of(policy, world, recipe.distributed, samples=True, apart=apart)
     learner = Learner(policy.model, recipe.learner.settled(updates), shared.spread)
     critic = None
     if recipe.critic is not None and values is not None:
         critic = Critic(values, recipe.critic.settled(_rl_updates(settings)), shared.spread)
     run = _open(recipe, out, policy, world)
     say(opening)
-    collector = shared.collector(recipe.rollout, settings.seed)
+    engine = world.agreed(
+        lambda: _engine(recipe, shared.sampled, out, run, say) if world.first or not served else None
+    )
+    collector = shared.collector(recipe.rollout, settings.seed, None if engine is None else engine.sampler)
 
     def take_weights() -> None:
         shared.take_weights()
-        collector.sampler.update_weights()  # type: ignore[attr-defined]
+        world.agreed(lambda: engine.take_weights(learner.steps) if engine is not None else None)
 
     def play(step: int) -> list[RolloutTree]:
         return collector.collect(collector.batch(tasks, step), run=("train", step))
 
     def collect(step: int) -> list[RolloutTree]:
         take_weights()
-        return play(step)
+        trees = play(step)
+        if engine is not None:
+            engine.rest()
+        return trees
 
     def validate(finished: int) -> Mapping[str, float]:
         take_weights()
@@ -226,8 +235,19 @@ def _train_rl(
     finally:
         if ahead is not None:
             ahead.close()
+        if engine is not None:
+            engine.close()
         policy.toolbox.close()
         run.close()
+
+
+def _engine(recipe: RLRecipe, policy: Policy, out: Path, run: RunFolder, say: Say) -> Engine:
+    try:
+        return open_engine(recipe, policy, out / "sampler", say)
+    except BaseException:
+        policy.toolbox.close()
+        run.close()
+        raise
 
 
 def _sft_steps(training: SFTTraining, demonstrations: int) -> int:
