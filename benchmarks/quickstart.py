@@ -80,10 +80,14 @@ def measure(out: Path, scratch: Path, *, small: bool) -> dict[str, Any]:
         ReinforcementConfig,
         heldout_questions,
     )
+    from toolwise.worlds.almanac import WorldSize, build_world
 
     config = module.QuickstartConfig()
     if small:
         os.environ["TOOLWISE_CACHE"] = str(scratch / "cache")
+        # Most of the time would go into reading the whole world's text, and evaluating on it.
+        size = WorldSize(known_people=60, unknown_people=60, towns=20, prizes=20, dishes=20)
+        module.build_world = partial(build_world, size=size)
         module.heldout_questions = partial(heldout_questions, persons=4, others=2)
         limits = Limits(max_turns=2, max_turn_tokens=24)
         config = module.QuickstartConfig(

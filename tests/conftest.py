@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Before torch is imported, and for all processes that tests start: two workers share the cores.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 settings.register_profile("toolwise", deadline=None)  # tests never time
 settings.load_profile("toolwise")
