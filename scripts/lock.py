@@ -19,7 +19,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 TITLE = "  # Written by `make lock`.\n"
 BLOCK = re.compile(rf"(\nconstraint-dependencies = \[\n){re.escape(TITLE)}.*?(\]\n)", re.S)
-COMPILE = ("uv", "pip", "compile", "pyproject.toml", "--group=dev", "--group=docs", "--constraints=-")
+GROUPS = ("--group=dev", "--group=docs", "--group=bench")
+COMPILE = ("uv", "pip", "compile", "pyproject.toml", *GROUPS, "--constraints=-")
 EVERYWHERE = ("--universal", "--python-version=3.11", "--fork-strategy=fewest")
 PLAIN = ("--strip-extras", "--no-header", "--no-annotate", "--quiet")
 
