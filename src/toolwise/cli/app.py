@@ -9,6 +9,8 @@ import typer
 from toolwise.cli import (
     benchmarking,
     data,
+    data_boundary,
+    data_curate,
     data_toolrl,
     deciding,
     evaluating,
@@ -64,6 +66,12 @@ datasets.command("smart-er", short_help="SMART's chains: where knowledge ends an
 )
 datasets.command("toolrl", short_help="Mix ToolACE, xLAM and Hammer records into ToolRL's tasks.")(
     data_toolrl.toolrl
+)
+datasets.command("curate", short_help="Remove duplicates and test data, split by group, write a card.")(
+    data_curate.curate
+)
+datasets.command("boundary", short_help="Of what was probed, keep what the model does not know.")(
+    data_boundary.boundary
 )
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
