@@ -35,7 +35,9 @@ app = typer.Typer(
     help="Post-train language-model agents that think when they know and act when they don't.\n\n"
     "Begin with: toolwise quickstart",
 )
-train = typer.Typer(no_args_is_help=True, help="Train a model: sft imitates, rl learns from rewards.")
+train = typer.Typer(
+    no_args_is_help=True, help="Train a model: sft imitates, dpo prefers, rl learns from rewards."
+)
 show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
 datasets = typer.Typer(no_args_is_help=True, help="Make training data.")
 world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic world of the quickstart.")
@@ -56,6 +58,7 @@ app.add_typer(datasets, name="data")
 app.command("serve", short_help="Serve a corpus to the tool http_search.")(serving.serve)
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
+train.command("dpo", short_help="Prefer one answer to another.")(training.train_dpo)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
 show.command("decisions", short_help="How sure a policy was of calling a tool or not.")(
     deciding.show_decisions

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toolwise.learning.adapters import without_adapter
+from toolwise.core import ToolwiseError
+from toolwise.learning.adapters import has_adapter, without_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.logprobs import token_logprobs
+from toolwise.learning.losses import DPOLossConfig
 from toolwise.learning.objectives import (
     LossConfig,
     SupervisedLossConfig,
@@ -42,7 +44,8 @@ class Learner(ModelUpdater):
             ``loss``, ``grad_norm`` (before clipping), ``learning_rate``, ``trained_tokens``,
             ``unique_tokens`` (computed), ``tokens`` (what unshared rollouts would have cost),
             ``padding_share``, and for policy losses means over trained tokens: ``entropy``, ``approx_kl``,
-            ``clip_share``, ``kl`` (where there is a reference).
+            ``clip_share``, ``kl`` (where there is a reference). For preferences means over pairs of answers,
+            see `preference_loss`.
 
         Raises:
             ToolwiseError: A tree exceeds the context, the loss cannot be packed, or the gradient is not
@@ -51,7 +54,7 @@ class Learner(ModelUpdater):
         check_packable(loss)
         batches = self._packed(trees, loss)
         rate = self._begin()
-        metrics = self._accumulate(batches, loss, temperature, backward=True)
+        metrics = self._accumulate(batches, loss, temperature, len(trees), backward=True)
         metrics["tokens"] = float(
             sum(end - start for tree in trees for path in tree.paths for start, end in path)
         )
@@ -68,7 +71,7 @@ class Learner(ModelUpdater):
         check_packable(loss)
         self.model.eval()
         with torch.no_grad():
-            return self._accumulate(self._packed(trees, loss), loss, temperature, backward=False)
+            return self._accumulate(self._packed(trees, loss), loss, temperature, len(trees), backward=False)
 
     def annotate_reference(
         self, trees: Sequence[TokenTree], reference: nn.Module, *, temperature: float = 1.0
@@ -77,12 +80,13 @@ class Learner(ModelUpdater):
 
         Args:
             trees: Any.
-            reference: A frozen model with the same tokens, or the policy itself where it has an adapter: then
-                it is the policy without it.
+            reference: A frozen model with the same tokens, or the policy itself: as it stands now, and
+                without its adapter where it has one.
             temperature: The one the rollouts were sampled with.
         """
         reference.eval()
-        off = without_adapter(reference) if reference is self.model else nullcontext()
+        own = reference is self.model and has_adapter(self.model)
+        off = without_adapter(reference) if own else nullcontext()
         batches = pack(trees, self.config.token_budget, context=self.context, dtype=self.dtype)
         device = next(reference.parameters()).device
         with torch.no_grad(), self._autocast(), off:
@@ -95,7 +99,11 @@ class Learner(ModelUpdater):
         ]
 
     def _packed(self, trees: Sequence[TokenTree], loss: LossConfig) -> list[TokenBatch]:
-        factors = aggregation_factors(trees, loss.aggregation, loss.horizon)
+        if isinstance(loss, DPOLossConfig):
+            _check_pairs(trees)
+            return pack(trees, self.config.token_budget, context=self.context, dtype=self.dtype)
+        parts = loss.parts if isinstance(loss, SupervisedLossConfig) else {}
+        factors = aggregation_factors(trees, loss.aggregation, loss.horizon, parts)
         if not needs_all_tokens(loss):
             # A group whose rollouts were all worth the same has no gradient: it is not computed.
             useful = [bool(np.any(tree.pair_advantage)) for tree in trees]
@@ -110,9 +118,16 @@ class Learner(ModelUpdater):
         )
 
     def _accumulate(
-        self, batches: Sequence[TokenBatch], loss: LossConfig, temperature: float, *, backward: bool
+        self,
+        batches: Sequence[TokenBatch],
+        loss: LossConfig,
+        temperature: float,
+        trees: int,
+        *,
+        backward: bool,
     ) -> dict[str, float]:
-        policy = not isinstance(loss, SupervisedLossConfig)
+        policy = not isinstance(loss, SupervisedLossConfig | DPOLossConfig)
+        pairs = trees if isinstance(loss, DPOLossConfig) else 1
         totals: dict[str, Tensor] = {}
         for packed in batches:
             batch = packed.to(self.device)
@@ -121,13 +136,15 @@ class Learner(ModelUpdater):
                     self.model, batch, temperature=temperature, entropy=policy
                 )
             value, sums = batch_loss(loss, batch, logprobs, entropies)
+            value = value / pairs
             if backward:
                 value.backward()  # type: ignore[no-untyped-call]
             for name, part in {"loss": value.detach(), **sums}.items():
                 totals[name] = totals[name] + part if name in totals else part
         trained = sum(len(batch.targets) for batch in batches)
         metrics = {
-            name: float(total) / (1 if name == "loss" else max(1, trained)) for name, total in totals.items()
+            name: float(total) / (1 if name == "loss" else max(1, trained if policy else pairs))
+            for name, total in totals.items()
         }
         return (
             {"loss": 0.0}
@@ -138,3 +155,13 @@ class Learner(ModelUpdater):
                 "padding_share": padding_share(batches),
             }
         )
+
+
+def _check_pairs(trees: Sequence[TokenTree]) -> None:
+    for tree in trees:
+        if len(tree.paths) != 2 or len(np.unique(tree.pair_rollout)) != 2:
+            raise ToolwiseError(
+                f"task {tree.name!r} has {len(tree.paths)} answers with something to train on, not two",
+                where="loss.type dpo",
+                mend="give trees of a chosen and a rejected answer",
+            )

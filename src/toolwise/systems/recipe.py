@@ -19,7 +19,14 @@ from toolwise.advantages import (
 from toolwise.core.endpoint import ChatConfig
 from toolwise.data import TaskFormat
 from toolwise.dialects import DialectConfig, HermesConfig
-from toolwise.learning import CriticConfig, LearnerConfig, LoraSettings, SinkName, SupervisedLossConfig
+from toolwise.learning import (
+    CriticConfig,
+    DPOLossConfig,
+    LearnerConfig,
+    LoraSettings,
+    SinkName,
+    SupervisedLossConfig,
+)
 from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.rewards import ExactMatchConfig, RewardConfig
 from toolwise.rollout import CollectorConfig
@@ -238,6 +245,22 @@ class SFTRecipe(_Recipe):
     training: SFTTraining = SFTTraining()
 
 
+class DPORecipe(_Recipe):
+    """Direct preference optimisation; the reference is the model as the run finds it at its start.
+
+    Attributes:
+        stage: ``dpo``.
+        preferences: Pairs of a chosen and a rejected answer.
+        loss: β, and the label smoothing.
+        training: Length and rhythm.
+    """
+
+    stage: Literal["dpo"] = "dpo"
+    preferences: DataFile = DataFile()
+    loss: DPOLossConfig = DPOLossConfig()
+    training: SFTTraining = SFTTraining()
+
+
 class RLRecipe(_Recipe):
     """Reinforcement learning on tasks.
 
@@ -296,5 +319,5 @@ def _sees_penalties(advantage: AdvantageConfig) -> bool:
     return not any(isinstance(term.source, PartSource) or term.spread == "mask" for term in terms)
 
 
-Recipe = SFTRecipe | RLRecipe
+Recipe = SFTRecipe | DPORecipe | RLRecipe
 """A training run; ``stage`` chooses."""

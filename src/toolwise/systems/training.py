@@ -28,14 +28,18 @@ from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
+    preference_material,
+    preference_texts,
     refuse_tasks,
     split_demonstrations,
+    split_preferences,
     split_tasks,
     task_texts,
 )
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, keep_base, load_policy
 from toolwise.systems.recipe import (
     CriticSettings,
+    DPORecipe,
     Recipe,
     RLRecipe,
     RLTraining,
@@ -87,6 +91,49 @@ def train_sft(
             steps=steps,
             loss=recipe.loss,
             validation=[TokenTree.supervised(tree) for tree in validation],
+            checkpoint_every=settings.checkpoint_every,
+            tokenizer=policy.tokenizer,
+            progress=progress,
+        )
+    finally:
+        run.close()
+
+
+def train_dpo(
+    recipe: DPORecipe, out: Path, *, progress: Progress | None = None, say: Say = print
+) -> dict[str, float]:
+    """Learn from pairs of answers; the same call goes on where the run in `out` stopped.
+
+    The reference policy is the model that the recipe names, before any step; its log-probabilities are
+    computed once. Args, returned metrics and errors are those of `train_sft`.
+    """
+    training, held_out = split_preferences(recipe.preferences, recipe.validation)
+    policy = load_policy(recipe, lambda: preference_texts(training), out / "base", adapt=True)
+    data = recipe.preferences
+    trees = fitting_trees(policy, preference_material(policy, training), data, say)
+    validation = fitting_trees(policy, preference_material(policy, held_out), data, say)
+    settings = recipe.training
+    steps = _sft_steps(settings, len(trees))
+    before = begun_length(out, settings, lambda training: _sft_steps(training, len(trees)))
+    check_length(out, recipe.learner, before, steps)
+    learner = Learner(policy.model, recipe.learner.settled(steps))
+    run = _open(recipe, out, policy)
+    say(_opening(policy, f"{len(trees)} pairs, {_tokens(trees):,} tokens, {steps} steps"))
+
+    def referred(some: Sequence[RolloutTree]) -> list[TokenTree]:
+        # The weights are still those of the start: a checkpoint is taken up only by the loop below.
+        return learner.annotate_reference([TokenTree.supervised(tree) for tree in some], policy.model)
+
+    try:
+        return train_supervised(
+            learner,
+            referred(trees),
+            run=run,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            steps=steps,
+            loss=recipe.loss,
+            validation=referred(validation),
             checkpoint_every=settings.checkpoint_every,
             tokenizer=policy.tokenizer,
             progress=progress,
