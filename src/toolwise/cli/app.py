@@ -11,6 +11,9 @@ from toolwise.cli import (
     data,
     data_boundary,
     data_curate,
+    data_dast,
+    data_nile,
+    data_tinyllm,
     data_toolrl,
     deciding,
     evaluating,
@@ -60,6 +63,7 @@ app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
 train.command("dpo", short_help="Prefer one answer to another.")(training.train_dpo)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
+train.command("dast", short_help="Self-training: more answers to harder questions.")(data_dast.train_dast)
 show.command("decisions", short_help="How sure a policy was of calling a tool or not.")(
     deciding.show_decisions
 )
@@ -76,6 +80,9 @@ datasets.command("curate", short_help="Remove duplicates and test data, split by
 datasets.command("boundary", short_help="Of what was probed, keep what the model does not know.")(
     data_boundary.boundary
 )
+datasets.command("nile", short_help="NILE: answers in line with what a model knows.")(data_nile.nile)
+datasets.command("dast", short_help="DAST: more, and longer, answers to harder questions.")(data_dast.dast)
+datasets.command("tinyllm", short_help="TinyLLM: rationales of several teachers.")(data_tinyllm.tinyllm)
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 

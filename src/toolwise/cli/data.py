@@ -26,8 +26,8 @@ def smart_er(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="The auxiliary model: URL#MODEL of an endpoint, a .yaml file with its keys, or MODULE:NAME, a "
-            "chat model or a function that gives one. The almanac needs none.",
+            help="The auxiliary model: URL#MODEL of an endpoint, a .yaml file with its keys, or "
+            "MODULE:NAME, a chat model or a function that gives one. The almanac needs none.",
         ),
     ] = None,
     corpus: Annotated[

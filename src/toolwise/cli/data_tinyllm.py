@@ -18,8 +18,8 @@ def tinyllm(
         list[str],
         typer.Option(
             metavar="NAME=MODEL",
-            help="May be repeated. MODEL: URL#MODEL of an endpoint, a .yaml file with its keys, MODULE:NAME, or a "
-            ".jsonl or .parquet file of rationales (id, rationale).",
+            help="May be repeated. MODEL: URL#MODEL of an endpoint, a .yaml file with its keys, "
+            "MODULE:NAME, or a .jsonl or .parquet file of rationales (id, rationale).",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where all files go.")] = Path("tinyllm"),
@@ -52,9 +52,7 @@ def tinyllm(
         if not equals or not target:
             raise ToolwiseError(f"is '{named}'", where="--teacher", mend="write NAME=MODEL")
         if target.endswith((".jsonl", ".parquet")):
-            path = Path(target)
-            stamp = path.stat().st_mtime_ns if path.is_file() else 0
-            teachers.append(Teacher(name, from_file(path), {"file": str(path), "written": stamp}))
+            teachers.append(from_file(name, Path(target)))
         else:
             work = ask_teacher(
                 chat_model(target, out / "chat-cache.sqlite"),

@@ -52,9 +52,10 @@ async def prepare_distillation(
 ) -> Prepared:
     """Collect rationales and write the student's data; the same call goes on after a stop.
 
-    Writes ``1-questions``, a stage ``2-rationales-NAME`` for each teacher, ``demonstrations`` (each question's
-    answer, and its rationale by each teacher, as parts ``answer`` and the teachers' names), and ``tasks`` (the
-    questions with the answer's prefix; exact match of the option's text is the published accuracy).
+    Writes ``1-questions``, a stage ``2-rationales-NAME`` for each teacher, ``demonstrations`` (each
+    question's answer, and its rationale by each teacher, as parts ``answer`` and the teachers' names), and
+    ``tasks`` (the questions with the answer's prefix; exact match of the option's text is the published
+    accuracy).
 
     Args:
         questions: Of one set.

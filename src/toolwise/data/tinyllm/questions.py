@@ -54,7 +54,8 @@ def choice_question(row: Row) -> ChoiceQuestion:
     """A row as a question.
 
     Raises:
-        ToolwiseError: A field is missing or of another type, options are equal, or the answer is none of them.
+        ToolwiseError: A field is missing or of another type, options are equal, or the answer is none of
+            them.
     """
     record = row.record
     if not isinstance(record, Mapping):

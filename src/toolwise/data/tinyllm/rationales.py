@@ -17,9 +17,9 @@ EXAMPLES = 2
 """Questions of the same set that stand before the one that is asked."""
 
 SYSTEM = """\
-You explain answers to multiple-choice questions to a student. Each question comes with its options and the
-right answer. Say in a few plain sentences why this answer is right, and what speaks against the others where that
-helps. Do not doubt the answer, and write nothing but the explanation."""
+You explain answers to multiple-choice questions to a student. Each question comes with its options and
+the right answer. Say in a few plain sentences why this answer is right, and what speaks against the others
+where that helps. Do not doubt the answer, and write nothing but the explanation."""
 """In the project's own words; the published teachers got no instruction beyond the layout."""
 
 
@@ -89,8 +89,8 @@ def chosen_examples(
     return random.Random(seed_for(seed, "examples", question.id)).sample(others, min(count, len(others)))
 
 
-def from_file(path: Path) -> Work:
-    """The work of a teacher whose rationales are written down: rows with ``id`` and ``rationale``.
+def from_file(name: str, path: Path) -> Teacher:
+    """A teacher whose rationales are written down: rows with ``id`` and ``rationale``.
 
     Raises:
         ToolwiseError: A row cannot be used.
@@ -112,7 +112,8 @@ def from_file(path: Path) -> Work:
             raise Dropped("the file has no rationale for it")
         return [row | {"rationale": written[row["id"]]}]
 
-    return work
+    # With other rationales the stage is done anew.
+    return Teacher(name, work, {"rationales": written})
 
 
 def student_input(question: ChoiceQuestion, prefix: str) -> str:
