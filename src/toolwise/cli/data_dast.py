@@ -60,8 +60,8 @@ def dast(
 ) -> None:
     """Make the data of one round of DAST: how hard each question is, and more answers to harder ones.
 
-    Writes demonstrations (right answers, for SFT) and preferences (right and wrong ones, for DPO). Run the same
-    command again to go on after a stop.
+    Writes demonstrations (right answers, for SFT) and preferences (right and wrong ones, for DPO). Run the
+    same command again to go on after a stop.
 
     Example: toolwise data dast --model Qwen/Qwen3-0.6B --tasks train.jsonl --format gsm8k --out dast
     """
