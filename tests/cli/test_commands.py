@@ -18,6 +18,8 @@ HEAVY = ("torch", "transformers", "pyarrow", "bm25s", "numpy", "pydantic", "rich
 COMMANDS = [
     ("quickstart",),
     ("train", "sft"),
+    ("train", "dpo"),
+    ("train", "dast"),
     ("train", "rl"),
     ("evaluate",),
     ("memory",),
@@ -34,6 +36,11 @@ COMMANDS = [
     ("systems",),
     ("world", "build"),
     ("data", "smart-er"),
+    ("data", "curate"),
+    ("data", "boundary"),
+    ("data", "nile"),
+    ("data", "dast"),
+    ("data", "tinyllm"),
 ]
 
 
