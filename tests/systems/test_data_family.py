@@ -122,13 +122,22 @@ def test_a_run_that_goes_on_keeps_the_reference_of_its_start(tmp_path, pairs):
 
 
 def test_the_command_trains_and_what_is_no_pair_is_refused(tmp_path, pairs, model_folder):
-    options = ("--set", "training.steps=1", "--set", "training.batch_size=2", "--out", tmp_path / "run")
+    options = (
+        "--set",
+        "training.epochs=null",
+        "--set",
+        "training.steps=1",
+        "--set",
+        "training.batch_size=2",
+        "--out",
+        tmp_path / "run",
+    )
     done = run("train", "dpo", "--model", model_folder, "--tasks", pairs, *options)
     assert done.exit_code == 0, done.output
     assert "6 pairs" in done.output
     wrong = write(tmp_path / "wrong.jsonl", [{"id": "a", "prompt": "?", "chosen": "x", "rejected": "x"}])
     done = run("train", "dpo", "--model", model_folder, "--tasks", wrong, "--out", tmp_path / "other")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "are equal" in done.output
     done = run("train", "dpo", "grpo", "--model", model_folder, "--tasks", pairs)
     assert "toolwise train rl grpo" in done.output
@@ -148,7 +157,7 @@ def test_curate_and_boundary_as_commands(tmp_path):
     assert sorted(kept) == list(range(40))
     assert "license: CC0-1.0" in (out / "README.md").read_text()
     done = run("data", "curate", data, "--out", out, "--shares", "0.5,0.4,0.4")
-    assert (done.exit_code, "add up to 1" in done.output) == (1, True)
+    assert (done.exit_code, "add up to 1" in done.output) == (2, True)
     info = [{"knowledge": label} for label in ("known", "unknown", "uncertain")]
     rows = [{"id": f"t{n}", "prompt": "?", "info": one} for n, one in enumerate(info)]
     probed = write(tmp_path / "probed.jsonl", rows)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from toolwise.core import ToolwiseError
+
+
+class Label(StrEnum):
+    """Where a question lies."""
+
+    KNOWN = "known"
+    UNCERTAIN = "uncertain"
+    UNKNOWN = "unknown"
 
 
 def boundary(
@@ -20,7 +29,7 @@ def boundary(
         ),
     ] = None,
     keep: Annotated[
-        list[Literal["known", "uncertain", "unknown"]] | None,
+        list[Label] | None,
         typer.Option(help="A label that stays; may be repeated. Default: unknown and uncertain."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="What stays, .jsonl or .parquet.")] = Path(
@@ -49,7 +58,8 @@ def boundary(
         found = list(read_rows(rows))
         refuse_rows(rows, [(row.number, row.problem) for row in found if row.problem], len(found))
         records = [row.record for row in found]
-    filtered = keep_beyond_knowledge(read_tasks(probed), records, tuple(keep or ("unknown", "uncertain")))
+    labels = [one.value for one in keep or (Label.UNKNOWN, Label.UNCERTAIN)]
+    filtered = keep_beyond_knowledge(read_tasks(probed), records, labels)
     write_records(out, [dict(row) for row in filtered.kept])
     lost = out.with_name(f"{out.stem}.dropped.jsonl")
     write_records(lost, [dict(row) for row in filtered.dropped])

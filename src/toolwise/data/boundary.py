@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from toolwise.core import Task, ToolwiseError
 
-Knowledge = Literal["known", "uncertain", "unknown"]
-LABELS: tuple[Knowledge, ...] = ("known", "uncertain", "unknown")
+LABELS = ("known", "uncertain", "unknown")
+"""Of the probe, see `toolwise.evaluation.probe.KnowledgeLabel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class BoundaryFilter:
 def keep_beyond_knowledge(
     probed: Sequence[Task],
     rows: Sequence[Mapping[str, Any]] | None = None,
-    keep: Sequence[Knowledge] = ("unknown", "uncertain"),
+    keep: Sequence[str] = ("unknown", "uncertain"),
 ) -> BoundaryFilter:
     """Keep what lies beyond a model's knowledge.
 
