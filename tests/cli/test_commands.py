@@ -77,7 +77,7 @@ def test_own_parts_are_found_in_the_folder_of_the_command_but_hide_no_package(tm
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("group", [(), ("train",), ("show",), ("world",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("train",), ("data",), ("show",), ("world",)], ids=" ".join)
 def test_no_command_is_described_by_half_a_sentence(group):
     _, _, commands = run(*group, "--help").output.partition("Commands:")
     assert commands.strip()

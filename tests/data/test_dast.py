@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.core.records import read_rows
-from toolwise.data import read_demonstrations, read_preferences
+from toolwise.data import read_demonstrations, read_preferences, read_tasks
 from toolwise.data.dast import (
     DastPlan,
     Drawn,
@@ -179,6 +179,9 @@ def test_a_round_by_hand(tmp_path):
     assert counts[EASY].mean_words == 2.0
     assert [counts[level].pairs for level in Level] == [0, 0, 8, 4]
     assert report.without_wrong == 1
+    infos = {task.id: dict(task.info) for task in read_tasks(tmp_path / "tasks.jsonl")}
+    assert infos["hard"] == {"level": "hard", "known_share": 0.25}
+    assert len(infos) == 4
     demonstrations = read_demonstrations(tmp_path / "demonstrations.jsonl")
     assert len(demonstrations) == 16
     # The data hold the plain query, without exemplars.

@@ -23,7 +23,7 @@ from toolwise.systems import DPORecipe, RLRecipe, SFTRecipe, load_recipe, train_
 from toolwise.systems.chat_targets import chat_model
 from toolwise.systems.dast import dast_rounds, with_exemplars
 from toolwise.systems.fresh import fresh_model
-from toolwise.systems.nile import BaseModel, score_of
+from toolwise.systems.nile import LocalBase, score_of
 from toolwise.systems.recipe import FreshModel
 
 SMALL = {"hidden_size": 16, "layers": 1, "heads": 2, "vocabulary": 400, "context": 512}
@@ -209,7 +209,7 @@ def test_tinyllm_from_an_endpoint_and_a_file_to_a_trained_student(tmp_path, fron
 
 
 def test_the_gain_in_likelihood_is_that_of_plain_transformers(model_folder):
-    base = BaseModel(str(model_folder))
+    base = LocalBase(str(model_folder))
 
     def plain(prompt, answer):
         ids = base.tokenizer(prompt)["input_ids"]

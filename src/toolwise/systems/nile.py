@@ -18,7 +18,7 @@ _NEXT = "\nQuery:"
 """Where the base model would go on with the next query."""
 
 
-class BaseModel:
+class LocalBase:
     """The model that is to be trained, in this process, as it is before training.
 
     Args:
@@ -101,7 +101,7 @@ def chat_completion(model: ChatModel) -> Completion:
     return complete
 
 
-def base_of(model: str | None, endpoint: str | None, cache: Path) -> tuple[Completion, BaseModel | None, str]:
+def base_of(model: str | None, endpoint: str | None, cache: Path) -> tuple[Completion, LocalBase | None, str]:
     """Whose knowledge is extracted: its completion, itself if it is in this process, and its name.
 
     Args:
@@ -119,16 +119,16 @@ def base_of(model: str | None, endpoint: str | None, cache: Path) -> tuple[Compl
             mend="give a folder or hub id with --model, or an endpoint with --base",
         )
     if model is not None:
-        base = BaseModel(model)
+        base = LocalBase(model)
         return base.complete, base, model
     return chat_completion(chat_model(str(endpoint), cache)), None, str(endpoint)
 
 
-def score_of(name: ScoreName, base: BaseModel | None, encoder: str | None) -> Score:
+def score_of(name: ScoreName, base: LocalBase | None, encoder: str | None) -> Score:
     """What tells consistency.
 
     Args:
-        name: ``embedding``: cosine of sentence embeddings; ``likelihood``: `BaseModel.gain`; ``words``:
+        name: ``embedding``: cosine of sentence embeddings; ``likelihood``: `LocalBase.gain`; ``words``:
             cosine of word counts.
         base: For ``likelihood``.
         encoder: For ``embedding``: folder or hub id of a sentence encoder.

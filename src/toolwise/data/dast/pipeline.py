@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from toolwise.data.dast.sampling import Draw, augment, estimate, exemplars, pref
 from toolwise.data.demonstrations import Demonstration, write_demonstrations
 from toolwise.data.preferences import Preference, write_preferences
 from toolwise.data.smart_er.stage import Record, StageReport, Suffix, run_stage
+from toolwise.data.tasks import write_tasks
 from toolwise.data.writing import write_records
 
 
@@ -79,7 +80,8 @@ async def run_dast(
 
     Writes ``1-difficulty`` and ``2-answers`` with what was dropped and why, ``demonstrations`` for SFT
     (DAST-S) and ``preferences`` for DPO (DAST-D). The data hold the plain queries: exemplars are shown while
-    sampling only.
+    sampling only. ``tasks`` are the queries with ``info.level`` and ``info.known_share``, by which an evaluation
+    breaks its measures down.
 
     Args:
         tasks: Queries with answers.
@@ -106,6 +108,12 @@ async def run_dast(
         concurrency=concurrency,
     )
     levels = {row["id"]: Level(row["level"]) for row in graded}
+    marks = [{"level": row["level"], "known_share": row["share"]} for row in graded]
+    leveled = [
+        replace(by_id[row["id"]], info={**by_id[row["id"]].info, **mark})
+        for row, mark in zip(graded, marks, strict=True)
+    ]
+    write_tasks(out / f"tasks{suffix}", leveled)
     work = augment(draw, plan, plan.target_of(levels), exemplars(graded))
     answered, second = await run_stage(
         "2-answers", graded, work, out, settings=settings, suffix=suffix, concurrency=concurrency
