@@ -80,8 +80,8 @@ async def run_dast(
 
     Writes ``1-difficulty`` and ``2-answers`` with what was dropped and why, ``demonstrations`` for SFT
     (DAST-S) and ``preferences`` for DPO (DAST-D). The data hold the plain queries: exemplars are shown while
-    sampling only. ``tasks`` are the queries with ``info.level`` and ``info.known_share``, by which an evaluation
-    breaks its measures down.
+    sampling only. ``tasks`` are the queries with ``info.known_share`` and ``info.level``, by which an
+    evaluation breaks its measures down.
 
     Args:
         tasks: Queries with answers.
