@@ -39,7 +39,7 @@ app = typer.Typer(
     "Begin with: toolwise quickstart",
 )
 train = typer.Typer(
-    no_args_is_help=True, help="Train a model: sft imitates, dpo prefers, rl learns from rewards."
+    no_args_is_help=True, help="Train: sft imitates, dpo prefers, rl learns from rewards."
 )
 show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
 datasets = typer.Typer(no_args_is_help=True, help="Make training data.")
