@@ -18,6 +18,8 @@ HEAVY = ("torch", "transformers", "pyarrow", "bm25s", "numpy", "pydantic", "rich
 COMMANDS = [
     ("quickstart",),
     ("train", "sft"),
+    ("train", "dpo"),
+    ("train", "dast"),
     ("train", "rl"),
     ("evaluate",),
     ("memory",),
@@ -34,6 +36,11 @@ COMMANDS = [
     ("systems",),
     ("world", "build"),
     ("data", "smart-er"),
+    ("data", "curate"),
+    ("data", "boundary"),
+    ("data", "nile"),
+    ("data", "dast"),
+    ("data", "tinyllm"),
 ]
 
 
@@ -70,7 +77,7 @@ def test_own_parts_are_found_in_the_folder_of_the_command_but_hide_no_package(tm
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("group", [(), ("train",), ("show",), ("world",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("train",), ("data",), ("show",), ("world",)], ids=" ".join)
 def test_no_command_is_described_by_half_a_sentence(group):
     _, _, commands = run(*group, "--help").output.partition("Commands:")
     assert commands.strip()

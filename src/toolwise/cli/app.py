@@ -9,6 +9,11 @@ import typer
 from toolwise.cli import (
     benchmarking,
     data,
+    data_boundary,
+    data_curate,
+    data_dast,
+    data_nile,
+    data_tinyllm,
     data_toolrl,
     deciding,
     evaluating,
@@ -33,7 +38,7 @@ app = typer.Typer(
     help="Post-train language-model agents that think when they know and act when they don't.\n\n"
     "Begin with: toolwise quickstart",
 )
-train = typer.Typer(no_args_is_help=True, help="Train a model: sft imitates, rl learns from rewards.")
+train = typer.Typer(no_args_is_help=True, help="Train: sft imitates, dpo prefers, rl learns from rewards.")
 show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
 datasets = typer.Typer(no_args_is_help=True, help="Make training data.")
 world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic world of the quickstart.")
@@ -54,7 +59,9 @@ app.add_typer(datasets, name="data")
 app.command("serve", short_help="Serve a corpus to the tool http_search.")(serving.serve)
 app.add_typer(world, name="world")
 train.command("sft", short_help="Imitate demonstrations.")(training.train_sft)
+train.command("dpo", short_help="Prefer one answer to another.")(training.train_dpo)
 train.command("rl", short_help="Learn from rewarded rollouts.")(training.train_rl)
+train.command("dast", short_help="Self-training: more answers to harder questions.")(data_dast.train_dast)
 show.command("decisions", short_help="How sure a policy was of calling a tool or not.")(
     deciding.show_decisions
 )
@@ -65,6 +72,15 @@ datasets.command("smart-er", short_help="SMART's chains: where knowledge ends an
 datasets.command("toolrl", short_help="Mix ToolACE, xLAM and Hammer records into ToolRL's tasks.")(
     data_toolrl.toolrl
 )
+datasets.command("curate", short_help="Remove duplicates and test data, split by group, write a card.")(
+    data_curate.curate
+)
+datasets.command("boundary", short_help="Of what was probed, keep what the model does not know.")(
+    data_boundary.boundary
+)
+datasets.command("nile", short_help="NILE: answers in line with what a model knows.")(data_nile.nile)
+datasets.command("dast", short_help="DAST: more, and longer, answers to harder questions.")(data_dast.dast)
+datasets.command("tinyllm", short_help="TinyLLM: rationales of several teachers.")(data_tinyllm.tinyllm)
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 

@@ -25,8 +25,9 @@ def smart_er(
     teacher: Annotated[
         str | None,
         typer.Option(
-            metavar="MODULE:NAME",
-            help="The auxiliary model: a chat model, or a function that gives one. The almanac needs none.",
+            metavar="MODEL",
+            help="The auxiliary model: URL#MODEL of an endpoint, a .yaml file with its keys, or "
+            "MODULE:NAME, a chat model or a function that gives one. The almanac needs none.",
         ),
     ] = None,
     corpus: Annotated[

@@ -11,7 +11,8 @@ import typer
 from toolwise.core import ToolwiseError
 
 if TYPE_CHECKING:
-    from toolwise.systems import RLRecipe, SFTRecipe
+    from toolwise.systems import RLRecipe
+    from toolwise.systems.recipe import Recipe as AnyRecipe
 
 Format = Literal["own", "gsm8k", "rlla", "search_r1", "qa"]
 
@@ -103,9 +104,9 @@ class Given:
     endpoint_model: str | None = None
     api_key_env: str | None = None
 
-    def values(self, recipe: SFTRecipe | RLRecipe) -> dict[str, Any]:
+    def values(self, recipe: AnyRecipe) -> dict[str, Any]:
         """The keys of the recipe that the options set."""
-        data = "demonstrations" if recipe.stage == "sft" else "tasks"
+        data = {"sft": "demonstrations", "dpo": "preferences", "rl": "tasks"}[recipe.stage]
         values: dict[str, Any] = {}
         if self.model is not None:
             values |= {"model.source": self.model, "model.init": None, "model.endpoint": None}
@@ -150,9 +151,7 @@ def policy_name(recipe: RLRecipe, given: Given, named: str | None) -> str:
     return named or file_stem(Path(source).name)
 
 
-def training_recipe(
-    source: str, given: Given, stage: Literal["sft", "rl"] | None = None
-) -> SFTRecipe | RLRecipe:
+def training_recipe(source: str, given: Given, stage: Literal["sft", "dpo", "rl"] | None = None) -> AnyRecipe:
     """The recipe with what the options say.
 
     Raises:
@@ -179,7 +178,7 @@ def model_recipe(config: str | None, given: Given) -> RLRecipe:
     """
     from toolwise.systems import RLRecipe, load_recipe, recipe_of_run
 
-    recipe: SFTRecipe | RLRecipe | None = None
+    recipe: AnyRecipe | None = None
     if config is None and given.model is not None:
         recipe = recipe_of_run(Path(given.model), given.overrides or (), given.values)
     if recipe is None:
@@ -188,6 +187,8 @@ def model_recipe(config: str | None, given: Given) -> RLRecipe:
         recipe = load_recipe(source, given.overrides or (), given.values(plain))
     if not isinstance(recipe, RLRecipe):
         raise ToolwiseError(
-            "is one of stage sft", where=f"recipe '{config}'", mend="give one of stage rl, for instance grpo"
+            f"is one of stage {recipe.stage}",
+            where=f"recipe '{config}'",
+            mend="give one of stage rl, for instance grpo",
         )
     return recipe

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolwise.cli import options
+from toolwise.core import ToolwiseError
 
 if TYPE_CHECKING:
     from toolwise.core import Reward
@@ -82,12 +83,18 @@ def show_mask(
     from rich.text import Text
 
     from toolwise.cli.painting import legend, paint_mask, plain_lines
-    from toolwise.systems import SFTRecipe
+    from toolwise.systems import DPORecipe, SFTRecipe
     from toolwise.systems.trying import masks_of_demonstrations, masks_of_rollouts
 
     chosen = options.training_recipe(recipe, options.Given(model, tasks, format, corpus, limit, seed, set_))
     console = Console()
     supervised = isinstance(chosen, SFTRecipe)
+    if isinstance(chosen, DPORecipe):
+        raise ToolwiseError(
+            "is one of stage dpo, whose answers are trained on whole",
+            where=f"recipe '{recipe}'",
+            mend="show the mask of a recipe of stage sft or rl",
+        )
     if isinstance(chosen, SFTRecipe):
         masks = masks_of_demonstrations(chosen, say=plain_lines(console))
     else:

@@ -1,4 +1,4 @@
-"""``toolwise train sft`` and ``toolwise train rl``."""
+"""``toolwise train sft``, ``toolwise train dpo`` and ``toolwise train rl``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolwise.cli.guard import MISTAKE
 from toolwise.core import ToolwiseError
 
 if TYPE_CHECKING:
-    from toolwise.systems import RLRecipe, SFTRecipe
+    from toolwise.systems.recipe import Recipe as AnyRecipe
 
 
 def train_sft(
@@ -40,6 +40,30 @@ def train_sft(
     following = chosen.system.removesuffix("-sft")
     then = following if following in packaged_recipes() and following != "sft" else "grpo"
     _train("sft", run, chosen, out, f"toolwise train rl {then} --model {{}} --tasks FILE")
+
+
+def train_dpo(
+    recipe: options.Recipe = "dpo",
+    model: options.Model = None,
+    tasks: options.Tasks = None,
+    limit: options.Limit = None,
+    out: options.Out = None,
+    seed: options.Seed = None,
+    set_: options.Set = None,
+) -> None:
+    """Prefer one answer to another. Run the same command again to go on after a stop, or with more steps.
+
+    Each row has prompt, chosen and rejected, as messages or as texts; the reference is the model given.
+
+    Example: toolwise train dpo dpo --model runs/cold --tasks pairs.jsonl --out runs/preferred
+    """
+    from toolwise.systems import DPORecipe
+    from toolwise.systems import train_dpo as run
+
+    given = options.Given(model, tasks, None, None, limit, seed, set_)
+    chosen = options.training_recipe(recipe, given, "dpo")
+    assert isinstance(chosen, DPORecipe)
+    _train("dpo", run, chosen, out, "toolwise evaluate --model {} --tasks FILE")
 
 
 def train_rl(
@@ -69,7 +93,7 @@ def train_rl(
 def _train(
     what: str,
     run: Callable[..., Mapping[str, float]],
-    recipe: SFTRecipe | RLRecipe,
+    recipe: AnyRecipe,
     out: Path | None,
     then: str,
 ) -> None:

@@ -26,11 +26,13 @@ class Demonstration:
         messages: OpenAI-style: first what is asked, then assistant messages (``content``,
             ``reasoning_content``, ``tool_calls``) and the tool messages that answer their calls.
         tools: As in `Task`.
+        part: Part of the data that it belongs to, for a loss whose parts have weights of their own.
     """
 
     id: str
     messages: tuple[Message, ...]
     tools: tuple[str | Mapping[str, Any], ...] = ()
+    part: str = ""
 
     @classmethod
     def from_record(cls, record: Any) -> Demonstration:
@@ -40,16 +42,18 @@ class Demonstration:
             ToolwiseError: Names the field, what is wrong with it and what it takes.
         """
         if isinstance(record, Mapping):
-            if unknown := sorted(set(record) - {"id", "messages", "tools"}):
+            if unknown := sorted(set(record) - {"id", "messages", "tools", "part"}):
                 raise ToolwiseError(
-                    f"field '{unknown[0]}' is not known", mend="known are id, messages and tools"
+                    f"field '{unknown[0]}' is not known", mend="known are id, messages, tools and part"
                 )
             if "messages" not in record:
                 raise ToolwiseError("field 'messages' is missing", mend="give the conversation, as a list")
             if isinstance(record["messages"], str):
                 raise ToolwiseError("field 'messages' is a string", mend="give a list of messages")
+            if not isinstance(record.get("part"), str | None):
+                raise ToolwiseError("field 'part' is not a string", mend="give the part's name")
         as_task = (
-            {"prompt" if key == "messages" else key: record[key] for key in record}
+            {"prompt" if key == "messages" else key: record[key] for key in record if key != "part"}
             if isinstance(record, Mapping)
             else record
         )
@@ -59,7 +63,7 @@ class Demonstration:
             problem = error.problem.replace("'prompt", "'messages")
             raise ToolwiseError(problem, mend=error.mend) from error
         _check_messages(task.prompt)
-        return cls(task.id, task.prompt, task.tools)
+        return cls(task.id, task.prompt, task.tools, record.get("part") or "")
 
     def to_record(self) -> dict[str, Any]:
         """The plain form that `from_record` reads."""
@@ -67,6 +71,7 @@ class Demonstration:
             "id": self.id,
             "messages": [dict(message) for message in self.messages],
             "tools": [tool if isinstance(tool, str) else dict(tool) for tool in self.tools],
+            **({"part": self.part} if self.part else {}),
         }
 
 
@@ -108,7 +113,13 @@ def write_demonstrations(path: str | Path, demonstrations: Sequence[Demonstratio
     Raises:
         ToolwiseError: The suffix is not known, one holds what JSON cannot, or the disk refuses.
     """
-    write_records(Path(path), [demonstration.to_record() for demonstration in demonstrations])
+    # Parquet has the same columns in every row.
+    parts = any(demonstration.part for demonstration in demonstrations)
+    records = [
+        demonstration.to_record() | ({"part": demonstration.part} if parts else {})
+        for demonstration in demonstrations
+    ]
+    write_records(Path(path), records)
 
 
 def _check_messages(messages: Sequence[Message]) -> None:

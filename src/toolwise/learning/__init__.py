@@ -18,6 +18,7 @@ from toolwise.learning.interrupts import Interrupted
 from toolwise.learning.learner import Learner
 from toolwise.learning.logprobs import token_logprobs
 from toolwise.learning.loops import check_critic, train_policy, train_supervised
+from toolwise.learning.losses import DPOLossConfig
 from toolwise.learning.objectives import LossConfig, SupervisedLossConfig, batch_loss
 from toolwise.learning.packing import TokenBatch, pack, padding_share
 from toolwise.learning.run_folder import RunFolder
@@ -30,6 +31,7 @@ __all__ = [
     "Ahead",
     "Critic",
     "CriticConfig",
+    "DPOLossConfig",
     "DistributedConfig",
     "EverywhereError",
     "Experience",

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from toolwise.learning.adapters import without_adapter
+from toolwise.core import ToolwiseError
+from toolwise.learning.adapters import has_adapter, without_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.logprobs import token_logprobs
+from toolwise.learning.losses import DPOLossConfig
 from toolwise.learning.objectives import (
     LossConfig,
     SupervisedLossConfig,
@@ -50,7 +52,8 @@ class Learner(ModelUpdater):
             ``unique_tokens`` (computed), ``tokens`` (what unshared rollouts would have cost),
             ``padding_share``, ``oversized_rollouts`` (longer than the token budget: each is computed alone
             and takes more memory than was planned), and for policy losses means over trained tokens:
-            ``entropy``, ``approx_kl``, ``clip_share``, ``kl`` (where there is a reference).
+            ``entropy``, ``approx_kl``, ``clip_share``, ``kl`` (where there is a reference). For preferences
+            means over pairs of answers, see `preference_loss`.
 
         Raises:
             ToolwiseError: A tree exceeds the context, the loss cannot be packed, or the gradient is not
@@ -59,7 +62,7 @@ class Learner(ModelUpdater):
         check_packable(loss)
         batches = self._packed(trees, loss)
         rate = self._begin()
-        metrics, passes = self._accumulate(batches, loss, temperature, backward=True)
+        metrics, passes = self._accumulate(batches, loss, temperature, len(trees), backward=True)
         metrics["tokens"] = float(
             sum(end - start for tree in trees for path in tree.paths for start, end in path)
         )
@@ -84,7 +87,8 @@ class Learner(ModelUpdater):
         check_packable(loss)
         self.model.eval()
         with torch.no_grad():
-            return self._accumulate(self._packed(trees, loss), loss, temperature, backward=False)[0]
+            packed = self._packed(trees, loss)
+            return self._accumulate(packed, loss, temperature, len(trees), backward=False)[0]
 
     def annotate_reference(
         self, trees: Sequence[TokenTree], reference: nn.Module, *, temperature: float = 1.0
@@ -93,14 +97,16 @@ class Learner(ModelUpdater):
 
         Args:
             trees: Any.
-            reference: A frozen model with the same tokens, or the policy itself where it has an adapter: then
-                it is the policy without it.
+            reference: A frozen model with the same tokens, or the policy itself: as it stands now, and
+                without its adapter where it has one.
             temperature: The one the rollouts were sampled with.
         """
         reference.eval()
         off: AbstractContextManager[None] = nullcontext()
         if reference is self.model:
-            off, compute = without_adapter(reference), self._compute
+            compute = self._compute
+            if has_adapter(self.model):
+                off = without_adapter(reference)
         else:
             if id(reference) not in self._references:
                 computed = self.spread.computing(reference, token_logprobs, narrow=self._bfloat16)
@@ -123,7 +129,11 @@ class Learner(ModelUpdater):
         return self._annotations(trees, lambda batch: self._compute(batch, temperature=temperature)[0])
 
     def _packed(self, trees: Sequence[TokenTree], loss: LossConfig) -> list[TokenBatch]:
-        factors = aggregation_factors(trees, loss.aggregation, loss.horizon)
+        if isinstance(loss, DPOLossConfig):
+            _check_pairs(trees)
+            return self._share(trees, whole=True)
+        parts = loss.parts if isinstance(loss, SupervisedLossConfig) else {}
+        factors = aggregation_factors(trees, loss.aggregation, loss.horizon, parts)
         if not needs_all_tokens(loss):
             # A group whose rollouts were all worth the same has no gradient: it is not computed.
             useful = [bool(np.any(tree.pair_advantage)) for tree in trees]
@@ -132,10 +142,17 @@ class Learner(ModelUpdater):
         return self._share(trees, factors)
 
     def _accumulate(
-        self, batches: Sequence[TokenBatch], loss: LossConfig, temperature: float, *, backward: bool
+        self,
+        batches: Sequence[TokenBatch],
+        loss: LossConfig,
+        temperature: float,
+        trees: int,
+        *,
+        backward: bool,
     ) -> tuple[dict[str, float], int]:
-        """Metrics over all ranks, and how many passes each rank made."""
-        policy = not isinstance(loss, SupervisedLossConfig)
+        """Metrics over all ranks, and how many passes each rank made; `trees` are those of all ranks."""
+        policy = not isinstance(loss, SupervisedLossConfig | DPOLossConfig)
+        pairs = trees if isinstance(loss, DPOLossConfig) else 1
         totals: dict[str, Tensor] = {}
         passes = 0
         for batch, real in self._passes(batches):
@@ -143,6 +160,7 @@ class Learner(ModelUpdater):
                 logprobs, entropies = self._compute(batch, temperature=temperature, entropy=policy)
             passes += 1
             value, sums = batch_loss(loss, batch, logprobs, entropies) if real else (0.0 * logprobs.sum(), {})
+            value = value / pairs
             if backward:
                 self._backward(value)
             for name, part in {"loss": value.detach(), **sums}.items():
@@ -155,9 +173,19 @@ class Learner(ModelUpdater):
         found = self.world.totals({name: float(total) for name, total in totals.items()} | counts)
         counts = {name: found.pop(name) for name in counts}
         means = {
-            name: total / (1 if name == "loss" else max(1.0, counts["trained_tokens"]))
+            name: total / (1 if name == "loss" else max(1.0, counts["trained_tokens"] if policy else pairs))
             for name, total in found.items()
         }
         places = counts.pop("places")
         filled = counts["unique_tokens"] / places if places else 1.0
         return {"loss": 0.0} | means | counts | {"padding_share": 1.0 - filled}, passes
+
+
+def _check_pairs(trees: Sequence[TokenTree]) -> None:
+    for tree in trees:
+        if len(tree.paths) != 2 or len(np.unique(tree.pair_rollout)) != 2:
+            raise ToolwiseError(
+                f"task {tree.name!r} has {len(tree.paths)} answers with something to train on, not two",
+                where="loss.type dpo",
+                mend="give trees of a chosen and a rejected answer",
+            )

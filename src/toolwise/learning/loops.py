@@ -27,7 +27,7 @@ from toolwise.learning.experience import (
 )
 from toolwise.learning.interrupts import Interrupted, noted_interrupts, uninterrupted
 from toolwise.learning.learner import Learner
-from toolwise.learning.losses import KLInRewardConfig, PolicyLossConfig, PPOLossConfig
+from toolwise.learning.losses import DPOLossConfig, KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.learning.objectives import SupervisedLossConfig
 from toolwise.learning.run_folder import RunFolder
 from toolwise.learning.token_tree import TokenTree
@@ -49,17 +49,20 @@ def train_supervised(
     seed: int,
     steps: int | None = None,
     epochs: float | None = None,
-    loss: SupervisedLossConfig | None = None,
+    loss: SupervisedLossConfig | DPOLossConfig | None = None,
     validation: Sequence[TokenTree] = (),
     checkpoint_every: int = 100,
     tokenizer: Any = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Imitate demonstrations; goes on from the newest checkpoint of `run` where there is one.
+    """Learn from given trees: imitate demonstrations, or prefer one answer to another.
+
+    Goes on from the newest checkpoint of `run` where there is one.
 
     Args:
         learner: Model and optimizer.
-        trees: The demonstrations, shuffled anew each epoch.
+        trees: The demonstrations, or for DPO pairs of answers with ``ref_logprobs``; shuffled anew each
+            epoch.
         run: Where metrics and checkpoints go.
         batch_size: Trees of one optimizer step; an epoch's last step takes what is left.
         seed: Decides the order and the dropout.

@@ -12,11 +12,13 @@ from toolwise.core import ToolwiseError
 from toolwise.learning.losses import (
     Aggregation,
     ClipCovLossConfig,
+    DPOLossConfig,
     DROLossConfig,
     GeoMeanLossConfig,
     GSPOLossConfig,
     KLCovLossConfig,
     PolicyLossConfig,
+    dpo_losses,
     kl_divergence,
     surrogate_details,
 )
@@ -29,6 +31,9 @@ class SupervisedLossConfig(BaseModel):
     Attributes:
         aggregation: How per-token losses become one number; means are weighted means.
         horizon: Fixed length in tokens that ``seq-mean-token-sum-norm`` divides by, > 0.
+        parts: Weight of each part of the data; the loss is then the weighted sum of the parts' own losses,
+            each aggregated over the tokens of its part (TinyLLM, arXiv 2402.04616: L_A + Σ α_m L_m). ``*``
+            stands for all parts that are not named. Empty: all data are one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -36,9 +41,10 @@ class SupervisedLossConfig(BaseModel):
     type: Literal["supervised"] = "supervised"
     aggregation: Aggregation = "token-mean"
     horizon: int | None = Field(default=None, gt=0)
+    parts: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
-LossConfig = Annotated[SupervisedLossConfig | PolicyLossConfig, Field(discriminator="type")]
+LossConfig = Annotated[SupervisedLossConfig | DPOLossConfig | PolicyLossConfig, Field(discriminator="type")]
 """What an optimizer step minimises; ``type`` chooses."""
 
 
@@ -58,7 +64,7 @@ def check_packable(config: LossConfig) -> None:
 
 def needs_all_tokens(config: LossConfig) -> bool:
     """Whether tokens with advantage 0 have a gradient as well."""
-    if isinstance(config, SupervisedLossConfig | DROLossConfig):
+    if isinstance(config, SupervisedLossConfig | DPOLossConfig | DROLossConfig):
         return True
     return config.kl.coefficient > 0 or config.entropy_coefficient > 0
 
@@ -76,13 +82,16 @@ def batch_loss(
 
     Returns:
         A scalar, and sums without gradient: ``entropy``, ``approx_kl`` (k3 of the sampling policy to the
-        present one), ``clip_share`` (tokens, for sequence losses pairs scaled to tokens), ``kl`` (k3).
+        present one), ``clip_share`` (tokens, for sequence losses pairs scaled to tokens), ``kl`` (k3). For
+        preferences, the sum over pairs of answers instead, and the sums of `preference_loss`.
 
     Raises:
-        ToolwiseError: The KL penalty lacks the reference's log-probabilities.
+        ToolwiseError: The KL penalty, or DPO, lacks the reference's log-probabilities.
     """
     if isinstance(config, SupervisedLossConfig):
         return -(batch.weight * logprobs).sum(), {}
+    if isinstance(config, DPOLossConfig):
+        return preference_loss(config, batch, logprobs)
     assert entropies is not None
     log_ratio = logprobs - batch.old_logprobs
     loss, clipped = _policy_loss(config, batch, logprobs, log_ratio)
@@ -106,6 +115,43 @@ def batch_loss(
     if config.entropy_coefficient > 0:
         loss = loss - config.entropy_coefficient * (batch.weight * entropies).sum()
     return loss, sums
+
+
+def preference_loss(
+    config: DPOLossConfig, batch: TokenBatch, logprobs: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """DPO on packed trees of two rollouts each: the chosen answer and then the rejected one.
+
+    Args:
+        config: β and the label smoothing.
+        batch: Trees with ``ref_logprobs``; weights are those of the turns, not aggregated.
+        logprobs: log π of the trained tokens, shape (N,).
+
+    Returns:
+        The sum of the pairs' losses, and sums without gradient: ``preference_accuracy`` (pairs whose chosen
+        answer has the larger implicit reward β·h), ``reward_margin``, ``reward_chosen``, ``reward_rejected``.
+
+    Raises:
+        ToolwiseError: There are no log-probabilities of a reference.
+    """
+    if batch.ref_logprobs is None:
+        raise ToolwiseError(
+            "DPO has no reference log-probabilities",
+            where="loss.type",
+            mend="annotate the trees with Learner.annotate_reference",
+        )
+    ratio = batch.pair_weight * (logprobs - batch.ref_logprobs)[batch.pair_token]
+    gained = ratio.new_zeros(batch.rollouts).index_add(0, batch.pair_rollout, ratio)
+    chosen, rejected = gained[0::2], gained[1::2]
+    losses = dpo_losses(config, chosen, rejected)
+    with torch.no_grad():
+        sums = {
+            "preference_accuracy": (chosen > rejected).to(ratio.dtype).sum(),
+            "reward_margin": config.beta * (chosen - rejected).sum(),
+            "reward_chosen": config.beta * chosen.sum(),
+            "reward_rejected": config.beta * rejected.sum(),
+        }
+    return losses.sum(), sums
 
 
 def _policy_loss(

@@ -42,6 +42,7 @@ class TokenTree:
         values: The critic's value at sampling time, shape (N,); None without a critic.
         pair_return: What the critic is trained towards, of each pair: rollouts that share a token may differ,
             shape (P,); None without a critic.
+        part: Part of the data that it belongs to (``info.part`` of its task), for losses with weighted parts.
     """
 
     name: str
@@ -59,6 +60,7 @@ class TokenTree:
     ref_logprobs: Floats | None = None
     values: Floats | None = None
     pair_return: Floats | None = None
+    part: str = ""
 
     def __len__(self) -> int:
         """Number of tokens, each counted once."""
@@ -253,6 +255,7 @@ def _build(
     pair_weight = _joined(weights, np.float64)
     return TokenTree(
         name=tree.task.id,
+        part=str(tree.task.info.get("part", "")),
         paths=tuple(paths),
         pair_token=_joined(tokens, np.int64),
         pair_rollout=_joined(rollouts, np.int64),

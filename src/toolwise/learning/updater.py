@@ -177,12 +177,18 @@ class ModelUpdater:
         return self.spread.passes(self._compute, batches, self.device, self.dtype)
 
     def _share(
-        self, trees: Sequence[TokenTree], factors: NDArray[np.float64] | None = None
+        self,
+        trees: Sequence[TokenTree],
+        factors: NDArray[np.float64] | None = None,
+        *,
+        whole: bool = False,
     ) -> list[TokenBatch]:
-        """This rank's part of the trees, packed; `factors` has one number for each rollout of all trees."""
-        return self.world.agreed(
-            lambda: self._packed_share(pieces(trees, self.config.token_budget), factors)[1]
-        )
+        """This rank's part of the trees, packed; `factors` has one number for each rollout of all trees.
+
+        A tree longer than the budget is cut between its rollouts, unless they have to stay `whole`.
+        """
+        longest = sum(map(len, trees)) if whole else self.config.token_budget
+        return self.world.agreed(lambda: self._packed_share(pieces(trees, longest), factors)[1])
 
     def _packed_share(
         self, parts: Sequence[Piece], factors: NDArray[np.float64] | None = None

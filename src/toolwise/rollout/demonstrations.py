@@ -14,6 +14,7 @@ def demonstration_trees(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]],
     dialect: Dialect,
+    part: str = "",
 ) -> list[RolloutTree]:
     """Turn a conversation into trees to imitate, one for each stretch of assistant and tool turns.
 
@@ -26,6 +27,7 @@ def demonstration_trees(
         messages: OpenAI-style, at least one of them the assistant's.
         tools: OpenAI function objects.
         dialect: How turns are written.
+        part: Part of the data that it belongs to; becomes ``info.part`` of the trees' task.
 
     Raises:
         ToolwiseError: No assistant turn, or a tool turn that follows none.
@@ -52,7 +54,7 @@ def demonstration_trees(
         end = place
         while end < len(messages) and messages[end]["role"] in ("assistant", "tool"):
             end += 1
-        trees.append(_stretch(name, prompt, messages[place:end], tools, dialect))
+        trees.append(_stretch(name, prompt, messages[place:end], tools, dialect, part))
         place = end
     if not trees:
         raise ToolwiseError(
@@ -69,14 +71,15 @@ def _stretch(
     messages: Sequence[Message],
     tools: Sequence[Mapping[str, Any]],
     dialect: Dialect,
+    part: str,
 ) -> RolloutTree:
     prompt_ids = dialect.render_prompt(prompt, tools)
     turns = [Turn("prompt", tuple(prompt_ids), text=dialect.parse(prompt_ids).text)]
     results: list[ToolResult] = []
     for message in messages:
         if message["role"] == "tool":
-            name, content = str(message.get("name") or ""), str(message.get("content") or "")
-            results.append(ToolResult(name, content, id=str(message.get("tool_call_id") or "")))
+            called, content = str(message.get("name") or ""), str(message.get("content") or "")
+            results.append(ToolResult(called, content, id=str(message.get("tool_call_id") or "")))
             continue
         if len(turns) > 1:
             turns.append(_observation(results, dialect))
@@ -95,7 +98,8 @@ def _stretch(
                 content=parsed.content,
             )
         )
-    task = Task(name, tuple(prompt), tuple(tools))
+    info = {"part": part} if part else {}
+    task = Task(name, tuple(prompt), tuple(tools), info=info)
     return RolloutTree.demonstration(task, turns)
 
 

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from toolwise.systems.loading import load_recipe, packaged_recipes, recipe_of_run
     from toolwise.systems.models import load_model
     from toolwise.systems.policy import Policy, load_policy
-    from toolwise.systems.recipe import Recipe, RLRecipe, SFTRecipe
+    from toolwise.systems.recipe import DPORecipe, Recipe, RLRecipe, SFTRecipe
     from toolwise.systems.table import SYSTEMS, SystemEntry
-    from toolwise.systems.training import train_rl, train_sft
+    from toolwise.systems.training import train_dpo, train_rl, train_sft
 
 _HOMES = {
+    "DPORecipe": "recipe",
     "RLRecipe": "recipe",
     "Recipe": "recipe",
     "SFTRecipe": "recipe",
@@ -26,6 +27,7 @@ _HOMES = {
     "load_policy": "policy",
     "Evaluation": "evaluating",
     "evaluate_model": "evaluating",
+    "train_dpo": "training",
     "train_rl": "training",
     "train_sft": "training",
     "SYSTEMS": "table",
@@ -34,6 +36,7 @@ _HOMES = {
 
 __all__ = [
     "SYSTEMS",
+    "DPORecipe",
     "Evaluation",
     "Policy",
     "RLRecipe",
@@ -46,6 +49,7 @@ __all__ = [
     "load_recipe",
     "packaged_recipes",
     "recipe_of_run",
+    "train_dpo",
     "train_rl",
     "train_sft",
 ]

@@ -43,7 +43,7 @@ Training = TypeVar("Training", SFTTraining, RLTraining)
 def changeable(recipe: Recipe) -> tuple[str, ...]:
     """Dotted keys that may differ when a run goes on; `check_length` looks at its length."""
     # In reinforcement learning, epochs are passes over the rollouts of one step, not the run's length.
-    length = ("training.steps", "training.epochs") if recipe.stage == "sft" else ("training.steps",)
+    length = ("training.steps", "training.epochs") if recipe.stage != "rl" else ("training.steps",)
     return (*WATCHING, *SERVERS, *length)
 
 

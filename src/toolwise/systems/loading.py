@@ -11,10 +11,11 @@ import yaml
 from pydantic import ValidationError
 
 from toolwise.core import ToolwiseError
-from toolwise.systems.recipe import Recipe, RLRecipe, SFTRecipe
+from toolwise.systems.recipe import DPORecipe, Recipe, RLRecipe, SFTRecipe
 from toolwise.systems.refusals import refusal
 
-STAGES: dict[str, type[SFTRecipe] | type[RLRecipe]] = {"sft": SFTRecipe, "rl": RLRecipe}
+RecipeType = type[SFTRecipe] | type[DPORecipe] | type[RLRecipe]
+STAGES: dict[str, RecipeType] = {"sft": SFTRecipe, "dpo": DPORecipe, "rl": RLRecipe}
 
 
 def packaged_recipes() -> dict[str, str]:
@@ -72,14 +73,17 @@ def recipe_of_run(
         if raw.get("stage") not in STAGES:
             continue
         there = _build(raw, where)
-        data = there.demonstrations if isinstance(there, SFTRecipe) else there.tasks
+        rl = isinstance(there, RLRecipe)
+        data = (
+            there.tasks
+            if isinstance(there, RLRecipe)
+            else there.demonstrations
+            if isinstance(there, SFTRecipe)
+            else there.preferences
+        )
         # What was needed for training only is no business of a rollout.
         kept = {"stage": "rl", "system": there.system, "tasks": {"format": data.format}}
-        names = (
-            ("dialect", "tools")
-            if isinstance(there, SFTRecipe)
-            else ("dialect", "tools", "rollout", "reward")
-        )
+        names = ("dialect", "tools", "rollout", "reward") if rl else ("dialect", "tools")
         plain = _build(kept | {name: raw[name] for name in names if name in raw}, where)
         assert isinstance(plain, RLRecipe)
         recipe = _build(plain.model_dump(mode="json"), where, overrides, values(plain))
@@ -201,7 +205,7 @@ def _build(
         raise refusal(error, raw, model, where) from error
 
 
-def _default_types(raw: dict[str, Any], model: type[SFTRecipe] | type[RLRecipe]) -> None:
+def _default_types(raw: dict[str, Any], model: RecipeType) -> None:
     """A union whose type is not written is the default one."""
     for key, field in model.model_fields.items():
         if isinstance(raw.get(key), dict) and hasattr(field.default, "type"):

@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from toolwise.core import RolloutTree, Task, ToolwiseError, seed_for
-from toolwise.data import Demonstration, TaskFormat, read_demonstrations, read_tasks
+from toolwise.core import RolloutEnd, RolloutTree, StopReason, Task, ToolwiseError, seed_for
+from toolwise.data import (
+    Demonstration,
+    Preference,
+    TaskFormat,
+    read_demonstrations,
+    read_preferences,
+    read_tasks,
+)
 from toolwise.rollout import demonstration_trees
 from toolwise.systems.fresh import conversation_texts
 from toolwise.systems.policy import Policy
@@ -38,6 +45,21 @@ def split_demonstrations(
 ) -> tuple[list[Demonstration], list[Demonstration]]:
     """Training and validation demonstrations; errors as in `split_tasks`."""
     return _split(read_demonstrations, data, held_out, "demonstrations")
+
+
+def split_preferences(data: DataFile, held_out: HeldOut) -> tuple[list[Preference], list[Preference]]:
+    """Training and validation preferences; errors as in `split_tasks`."""
+
+    def read(path: Path, format: TaskFormat | None) -> list[Preference]:
+        if format is not None:
+            raise ToolwiseError(
+                f"the format '{format}' has no pairs of answers",
+                where=str(path),
+                mend="give rows with prompt, chosen and rejected",
+            )
+        return read_preferences(path)
+
+    return _split(read, data, held_out, "preferences")
 
 
 def refuse_tasks(data: DataFile, tasks: Sequence[Task], *checks: Callable[[Task], None]) -> None:
@@ -80,11 +102,39 @@ def demonstration_material(policy: Policy, demonstrations: Sequence[Demonstratio
     for demonstration in demonstrations:
         try:
             specs = policy.toolbox.specs(demonstration.tools)
-            trees += demonstration_trees(demonstration.id, demonstration.messages, specs, policy.dialect)
+            trees += demonstration_trees(
+                demonstration.id, demonstration.messages, specs, policy.dialect, demonstration.part
+            )
         except ToolwiseError as error:
             where = f"demonstration '{demonstration.id}'"
             raise ToolwiseError(error.problem, where=error.where or where, mend=error.mend) from error
     return trees
+
+
+def preference_material(policy: Policy, preferences: Sequence[Preference]) -> list[RolloutTree]:
+    """A tree for each pair, forking at the prompt: the chosen answer, then the rejected one.
+
+    Raises:
+        ToolwiseError: One cannot be rendered; names it.
+    """
+    trees = []
+    for pair in preferences:
+        rendered = [
+            # The last stretch is the answer: a prompt does not end with an assistant turn.
+            demonstration_material(policy, [Demonstration(pair.id, (*pair.prompt, *answer), pair.tools)])[-1]
+            for answer in (pair.chosen, pair.rejected)
+        ]
+        ends = [RolloutEnd(0, place, pair.id, StopReason.DEMONSTRATION) for place in range(2)]
+        chosen = rendered[0]
+        paths = [tree.turns[1:] for tree in rendered]
+        trees.append(RolloutTree.from_paths(chosen.task, chosen.turns[0], paths, ends))
+    return trees
+
+
+def preference_texts(preferences: Sequence[Preference]) -> Iterator[str]:
+    """The texts that a tokenizer for these preferences should know."""
+    for pair in preferences:
+        yield from conversation_texts((*pair.prompt, *pair.chosen, *pair.rejected), pair.tools)
 
 
 def task_texts(tasks: Sequence[Task]) -> Iterator[str]:

@@ -158,13 +158,16 @@ def check_tools(toolbox: Toolbox, tasks: Sequence[Task]) -> None:
 def fitting_trees(
     policy: Policy, trees: Sequence[RolloutTree], data: DataFile, say: Say
 ) -> list[RolloutTree]:
-    """The demonstrations that the context holds whole.
+    """The demonstrations, or pairs of answers, that the context holds whole.
 
     Raises:
         ToolwiseError: Some do not fit and are not to be left out; counts and names them.
     """
-    sized = [(tree.task.id, sum(len(turn.token_ids) for turn in tree.turns), tree) for tree in trees]
-    return _fitting(sized, policy, data, "demonstrations", say)
+    sized = [
+        (tree.task.id, max(len(rollout.token_ids) for rollout in tree.rollouts()), tree) for tree in trees
+    ]
+    what = "preferences" if any(len(tree.ends) > 1 for tree in trees) else "demonstrations"
+    return _fitting(sized, policy, data, what, say)
 
 
 def _fitting(
@@ -179,7 +182,7 @@ def _fitting(
         f"(the longest needs {longest}): {_listed([name for name, _ in long])}"
     )
     kept = [item for _, length, item in sized if length <= policy.context]
-    key = "tasks" if what == "prompts" else "demonstrations"
+    key = "tasks" if what == "prompts" else what
     if data.too_long == "refuse" or not kept:
         raise ToolwiseError(
             problem,

@@ -22,6 +22,7 @@ from toolwise.dialects import DialectConfig, HermesConfig
 from toolwise.learning import (
     CriticConfig,
     DistributedConfig,
+    DPOLossConfig,
     LearnerConfig,
     LoraSettings,
     SinkName,
@@ -261,6 +262,22 @@ class SFTRecipe(_Recipe):
     training: SFTTraining = SFTTraining()
 
 
+class DPORecipe(_Recipe):
+    """Direct preference optimisation; the reference is the model as the run finds it at its start.
+
+    Attributes:
+        stage: ``dpo``.
+        preferences: Pairs of a chosen and a rejected answer.
+        loss: β, and the label smoothing.
+        training: Length and rhythm.
+    """
+
+    stage: Literal["dpo"] = "dpo"
+    preferences: DataFile = DataFile()
+    loss: DPOLossConfig = DPOLossConfig()
+    training: SFTTraining = SFTTraining()
+
+
 class RLRecipe(_Recipe):
     """Reinforcement learning on tasks.
 
@@ -324,5 +341,5 @@ def _sees_penalties(advantage: AdvantageConfig) -> bool:
     return not any(isinstance(term.source, PartSource) or term.spread == "mask" for term in terms)
 
 
-Recipe = SFTRecipe | RLRecipe
+Recipe = SFTRecipe | DPORecipe | RLRecipe
 """A training run; ``stage`` chooses."""

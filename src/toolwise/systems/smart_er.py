@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolwise.core import ToolwiseError
-from toolwise.core.targets import call_target, load_target
 from toolwise.data.smart_er import (
     DOMAIN_TOOLS,
     Domain,
@@ -22,7 +20,7 @@ from toolwise.data.smart_er import (
 from toolwise.data.smart_er.stage import Suffix
 from toolwise.data.writing import write_records
 from toolwise.dialects import STEP_TOOLS, StepTool
-from toolwise.sampling.chat import ChatModel
+from toolwise.systems.chat_targets import chat_model
 from toolwise.tools import SearchIndex, Tool, Toolbox, calculator, search_tool
 from toolwise.worlds.almanac import KINDS, build_world, sample_questions
 from toolwise.worlds.almanac.agent import almanac_toolbox
@@ -69,7 +67,7 @@ def smart_er(
         domain: Of the source; see `read_source` for the formats.
         source: The file.
         out: The folder to write to.
-        teacher: The auxiliary model, as ``module:attribute``: a `ChatModel`, or a function that gives one.
+        teacher: The auxiliary model, see `chat_model`.
         corpus: Of the search tool; the domains time and intention need it.
         limit: Most questions, from the start of the source.
         variants: Questions that are made of each fast-changing one.
@@ -80,7 +78,7 @@ def smart_er(
         ToolwiseError: Something cannot be read, written or reached, or no row came through.
     """
     questions, left_out = read_source(domain, source, limit)
-    model = _chat_model(teacher)
+    model = chat_model(teacher, out / "chat-cache.sqlite")
     tools: list[Tool] = [calculator(), played_user(model)]
     if corpus is not None:
         tools.append(search_tool(SearchIndex.from_file(corpus), top_k=3))
@@ -149,17 +147,3 @@ def almanac_smart_er(
         {**DOMAIN_TOOLS, **dict.fromkeys({kind.domain for kind in KINDS.values()}, every)},
     )
     return {f"chains{suffix}": len(rows), **written}
-
-
-def _chat_model(target: str) -> ChatModel:
-    found = load_target(target)
-    if isinstance(found, type) or not hasattr(found, "chat"):
-        found = call_target(target)
-    if not callable(getattr(found, "chat", None)):
-        raise ToolwiseError(
-            f"gives {type(found).__name__}, which is no chat model",
-            where=f"target '{target}'",
-            mend="give it an async method chat(messages, params)",
-        )
-    model: ChatModel = found
-    return model

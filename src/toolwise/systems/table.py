@@ -75,6 +75,24 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         ("smart-sft", "smart-lora"),
         "SMART-ER data pipeline, dialect, indicators, metrics",
     ),
+    SystemEntry("DPO", "2305.18290", "preferences without a reward model", "runs", ("dpo",)),
+    SystemEntry(
+        "DAST",
+        "2503.09029",
+        "difficulty-aware self-training",
+        "runs",
+        ("dast-sft", "dast-dpo"),
+        "data, rounds, SFT and DPO; levels and counts are ours",
+    ),
+    SystemEntry(
+        "NILE",
+        "2412.16686",
+        "consistent instruction data",
+        "runs",
+        ("nile",),
+        "data pipeline; the score of consistency is ours",
+    ),
+    SystemEntry("TinyLLM", "2402.04616", "several teachers", "runs", ("tinyllm",), "causal students only"),
     SystemEntry("MASH", "2510.01152", "pay per search", "parts", (), "reward; no recipe"),
     SystemEntry(
         "MatchTIR", "2601.10712", "turn credit by matching", "parts", (), "advantage; no matching reward"
@@ -104,9 +122,6 @@ SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("PlayBest", "2306.04090", "planning by diffusion", _NO),
     SystemEntry("ReLiable", "CIKM 2022", "offline tactical decisions", _NO),
     SystemEntry("ImPart", "2504.13237", "sparse weight deltas", _NO),
-    SystemEntry("DAST", "2503.09029", "difficulty-aware self-training", _NO),
-    SystemEntry("NILE", "2412.16686", "consistent instruction data", _NO),
-    SystemEntry("TinyLLM", "2402.04616", "several teachers", _NO),
     SystemEntry("Gotta", "2306.04101", "cloze augmentation", _NO),
 )
 """All of them, those that run first."""

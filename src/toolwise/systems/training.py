@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -36,14 +38,19 @@ from toolwise.systems.evaluating import greedy_metrics
 from toolwise.systems.material import (
     demonstration_material,
     demonstration_texts,
+    preference_material,
+    preference_texts,
     refuse_tasks,
     split_demonstrations,
+    split_preferences,
     split_tasks,
     task_texts,
 )
 from toolwise.systems.policy import Policy, Say, fitting_tasks, fitting_trees, keep_base, load_policy
 from toolwise.systems.recipe import (
     CriticSettings,
+    DataFile,
+    DPORecipe,
     Recipe,
     RLRecipe,
     RLTraining,
@@ -74,19 +81,57 @@ def train_sft(
         ToolwiseError: The recipe, the model or the data cannot be used, or the disk is full.
     """
     with joined_world(recipe.distributed) as world:
-        return _train_sft(recipe, out, world, progress, say)
+        data = _Examples(
+            "demonstrations",
+            recipe.demonstrations,
+            split_demonstrations,
+            demonstration_texts,
+            demonstration_material,
+        )
+        return _train_examples(recipe, out, world, data, progress, say)
 
 
-def _train_sft(
-    recipe: SFTRecipe, out: Path, world: World, progress: Progress | None, say: Say
+def train_dpo(
+    recipe: DPORecipe, out: Path, *, progress: Progress | None = None, say: Say = print
 ) -> dict[str, float]:
-    data, settings = recipe.demonstrations, recipe.training
+    """Learn from pairs of answers; the same call goes on where the run in `out` stopped.
+
+    The reference policy is the model that the recipe names, before any step; its log-probabilities are
+    computed once. Args, returned metrics and errors are those of `train_sft`.
+    """
+    with joined_world(recipe.distributed) as world:
+        data = _Examples(
+            "pairs", recipe.preferences, split_preferences, preference_texts, preference_material
+        )
+        return _train_examples(recipe, out, world, data, progress, say)
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """What is trained on without sampling: how it is read, shown to a tokenizer, and made into trees."""
+
+    what: str
+    file: DataFile
+    split: Callable[..., tuple[list[Any], list[Any]]]
+    texts: Callable[..., Iterable[str]]
+    material: Callable[..., list[RolloutTree]]
+
+
+def _train_examples(
+    recipe: SFTRecipe | DPORecipe,
+    out: Path,
+    world: World,
+    data: _Examples,
+    progress: Progress | None,
+    say: Say,
+) -> dict[str, float]:
+    settings = recipe.training
 
     def prepare() -> tuple[Policy, list[RolloutTree], list[RolloutTree], int]:
-        training, held_out = split_demonstrations(data, recipe.validation)
-        policy = load_policy(recipe, lambda: demonstration_texts(training), out / "base", adapt=True)
-        trees = fitting_trees(policy, demonstration_material(policy, training), data, say)
-        validation = fitting_trees(policy, demonstration_material(policy, held_out), data, say)
+        training, held_out = data.split(data.file, recipe.validation)
+        policy = load_policy(recipe, lambda: data.texts(training), out / "base", adapt=True)
+        trees = fitting_trees(policy, data.material(policy, training), data.file, say)
+        validation = fitting_trees(policy, data.material(policy, held_out), data.file, say)
         steps = _sft_steps(settings, len(trees))
         before = begun_length(out, settings, lambda training: _sft_steps(training, len(trees)))
         check_length(out, recipe.learner, before, steps)
@@ -94,24 +139,30 @@ def _train_sft(
 
     policy, trees, validation, steps = world.agreed(prepare)
     # Described before it may be sharded.
-    opening = _opening(
-        policy, f"{len(trees)} demonstrations, {_tokens(trees):,} tokens, {steps} steps", world
-    )
+    opening = _opening(policy, f"{len(trees)} {data.what}, {_tokens(trees):,} tokens, {steps} steps", world)
     shared = SharedPolicy.of(policy, world, recipe.distributed, samples=False)
     learner = Learner(policy.model, recipe.learner.settled(steps), shared.spread)
     run = _open(recipe, out, policy, world)
     say(opening)
     _say_oversized(trees, learner, say)
+
+    def flat(some: Sequence[RolloutTree]) -> list[TokenTree]:
+        found = [TokenTree.supervised(tree) for tree in some]
+        if not isinstance(recipe, DPORecipe):
+            return found
+        # The weights are still those of the start: a checkpoint is taken up only by the loop below.
+        return learner.annotate_reference(found, policy.model)
+
     try:
         return train_supervised(
             learner,
-            [TokenTree.supervised(tree) for tree in trees],
+            flat(trees),
             run=run,
             batch_size=settings.batch_size,
             seed=settings.seed,
             steps=steps,
             loss=recipe.loss,
-            validation=[TokenTree.supervised(tree) for tree in validation],
+            validation=flat(validation),
             checkpoint_every=settings.checkpoint_every,
             tokenizer=policy.tokenizer,
             progress=progress,

@@ -21,6 +21,7 @@ from toolwise.learning.losses.config import (
 )
 from toolwise.learning.losses.kl import AdaptiveKL, kl_divergence, kl_in_reward
 from toolwise.learning.losses.policy import policy_loss
+from toolwise.learning.losses.preference import DPOLossConfig, dpo_losses
 from toolwise.learning.losses.surrogates import (
     Surrogate,
     geometric_mean_ratio,
@@ -35,6 +36,7 @@ __all__ = [
     "Aggregation",
     "CISPOLossConfig",
     "ClipCovLossConfig",
+    "DPOLossConfig",
     "DPPOLossConfig",
     "DROLossConfig",
     "GPGLossConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "Surrogate",
     "TokenPolicyLossConfig",
     "aggregate",
+    "dpo_losses",
     "geometric_mean_ratio",
     "kl_divergence",
     "kl_in_reward",
