@@ -68,6 +68,7 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
         "War", "Wars", "Revolution", "Olympics", "Games", "Festival", "Battle", "Bowl", "Cup", "Crusade", "Siege",
         "Rebellion", "Plague", "Depression", "Exhibition", "Championship", "Massacre", "Revolt",
     ),
+    "WORK_OF_ART": ("Bible", "Symphony", "Gospel", "Psalms"),
     "LAW": ("Act", "Constitution", "Treaty", "Amendment", "Convention", "Code", "Agreement", "Edict", "Accord"),
 }  # fmt: skip
 PREFIXES: dict[str, tuple[str, ...]] = {

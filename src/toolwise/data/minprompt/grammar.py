@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolwise.data.minprompt import grammar_words as known
 from toolwise.data.minprompt.entities import Entity
@@ -48,6 +48,7 @@ class Clause:
         verb: Index of the finite verb.
         form: What it is.
         front: What stood before the subject with a comma: "in 1905".
+        cut: Whether something that hung on the clause was cut off.
     """
 
     text: str
@@ -56,6 +57,7 @@ class Clause:
     verb: int
     form: known.Form
     front: str
+    cut: bool = False
 
 
 def natural_question(sentence: str, answer: Entity, others: Sequence[Entity] = ()) -> str:
@@ -71,17 +73,15 @@ def natural_question(sentence: str, answer: Entity, others: Sequence[Entity] = (
     """
     if "?" in sentence or "\n" in sentence:
         raise Unnatural("the sentence is a question or has a line break")
-    if sentence.count('"') + sentence.count("“") + sentence.count("”"):
-        raise Unnatural("the sentence holds a quotation")
     names = {word for entity in others for word in entity.text.split() if entity.label not in _NUMBERS}
     body = sentence.rstrip().rstrip(".!;: ")
     front, offset = _front(body)
     if front and answer.start < offset:
         return _ask_front(front, _clause(body[offset:], ""), answer, names)
     start = answer.start - offset
-    body = body[offset:]
-    body = _without_tail(body, start + len(answer.text))
-    clause = _clause(body, front)
+    body, start = _without_apposition(body[offset:], start, len(answer.text))
+    whole, body = body, _without_tail(body, start + len(answer.text))
+    clause = replace(_clause(body, front), cut=body != whole)
     place = [i for i, token in enumerate(clause.tokens) if token.end > start and token.start < start + len(answer.text)]
     if not place or clause.tokens[place[0]].start != start:
         raise Unnatural("the answer is part of a longer word")
@@ -115,6 +115,33 @@ _OPENERS = {"however", "in", "addition", "for", "example", "instance", "therefor
             "a", "result", "fact"}  # fmt: skip
 
 
+_APPOSITION = re.compile(r"^([A-Z][^,]{1,60}), ([^,]{2,120}), (?=([a-z]+)\\b)")
+
+
+def _without_apposition(body: str, start: int, length: int) -> tuple[str, int]:
+    """Without what is said of the subject between commas, and where the answer then stands."""
+    found = _APPOSITION.match(body)
+    if found is None or not known.forms(found[3]) & {"be", "have", "do", "modal", "past", "third"}:
+        return body, start
+    inside = range(found.end(1), found.end())
+    if start in inside or start + length - 1 in inside:
+        raise Unnatural("the answer stands between commas")
+    shorter = found[1] + " " + body[found.end() :]
+    return shorter, start if start < found.end(1) else start - (found.end() - found.end(1) - 1)
+
+
+def _joins_clause(tokens: Sequence[Token]) -> bool:
+    """Whether a clause begins in these words; words that only join words do not count."""
+    for index, token in enumerate(tokens):
+        if token.low in known.SPLITTERS - known.SOFT:
+            return True
+        if token.low in known.SOFT and any(
+            known.forms(later.low) & {"be", "have", "do", "modal", "past"} for later in tokens[index + 1 :]
+        ):
+            return True
+    return False
+
+
 def _without_tail(body: str, answer_end: int) -> str:
     """Without what hangs on the clause behind the answer: after a comma, a semicolon, a dash, a bracket."""
     cut = re.search(r"\s*(,\s|;|:\s|\s[–—-]\s|\()", body[answer_end:])
@@ -138,7 +165,8 @@ def _clause(text: str, front: str) -> Clause:
         raise Unnatural("the subject is missing or long")
     if words[0].low in known.PRONOUNS and len(words) == 1:
         raise Unnatural("the subject is a pronoun")
-    if words[0].low in known.POSSESSIVES | {"this", "these", "that", "those", "such"}:
+    pointing = known.POSSESSIVES | {"this", "these", "that", "those", "such"}
+    if pointing & {token.low for token in words} or words[0].low in ("another", "other", "both"):
         raise Unnatural("the subject points elsewhere")
     if words[0].low in known.PREPOSITIONS or words[0].low in known.SPLITTERS:
         raise Unnatural("the sentence does not begin with its subject")
@@ -168,7 +196,8 @@ def _verb(tokens: Sequence[Token]) -> tuple[int, known.Form]:
         noun = known.is_noun(token.low)
         if "third" in found and (not noun or (opens and after != "of" and not before.low.endswith("s"))):
             return index, "third"
-        if "plain" in found and before.low.endswith("s") and opens and after != "of":
+        plain = after in known.DETERMINERS | known.POSSESSIVES | known.TAIL
+        if "plain" in found and before.low.endswith("s") and plain and (not noun or _finite(tokens, index)):
             return index, "plain"
         if "participle" in found and "past" not in found:
             raise Unnatural("the verb is not clear")
@@ -192,8 +221,8 @@ def _ask_subject(clause: Clause, first: int, last: int, answer: Entity) -> str:
     tokens, label = clause.tokens, answer.label
     lead = [token.low for token in tokens[:first]]
     behind = tokens[last : clause.subject]
-    if any(token.low in known.SPLITTERS for token in tokens[clause.verb :]):
-        raise Unnatural("the predicate holds a clause")
+    if clause.cut and any(token.low in known.SPLITTERS - known.SOFT for token in tokens[clause.verb :]):
+        raise Unnatural("a clause in the predicate is cut")
     rest = _said(clause.text[tokens[clause.subject].start :]) + _lower(clause.front)
     if not behind and all(word == "the" for word in lead):
         if label == "PERSON":
@@ -201,7 +230,7 @@ def _ask_subject(clause: Clause, first: int, last: int, answer: Entity) -> str:
         if label == "NORP":
             return _done(f"Who {rest}") if answer.text.endswith("s") else _no("an adjective without its noun")
         if label == "MISC":
-            return _done(f"Who or what {rest}")
+            return _done(f"{_of_unknown(answer, bool(lead))} {rest}")
         if label in _THINGS:
             return _done(f"What {rest}")
         raise Unnatural("a number or a date is the subject")
@@ -227,7 +256,8 @@ def _possessive(text: str) -> bool:
 def _ask_predicate(clause: Clause, first: int, last: int, answer: Entity, names: set[str]) -> str:
     tokens, label = clause.tokens, answer.label
     between = tokens[clause.verb + 1 : first]
-    if any(token.low in known.SPLITTERS or not token.text[0].isalnum() for token in between):
+    marks = {token.text for token in between if not token.text[0].isalnum() and token.text[0] not in "$€£"}
+    if _joins_clause(between) or marks - {"'", "’", '"', "“", "”", "%"}:
         raise Unnatural("another clause stands before the answer")
     tail = _tail(clause, last)
     before = first - 1
@@ -245,7 +275,7 @@ def _ask_predicate(clause: Clause, first: int, last: int, answer: Entity, names:
         return _ask_preposition(clause, before, answer, tail, names)
     if before != clause.verb and not known.forms(word) & {"participle", "past"} and word not in _INFINITIVE_OK(tokens, before):
         raise Unnatural("the answer is a part of a longer phrase")
-    wh = {"PERSON": "Who", "MONEY": "How much", "QUANTITY": "How much", "PERCENT": "What percentage", "MISC": "Who or what"}.get(label)
+    wh = {"PERSON": "Who", "MONEY": "How much", "QUANTITY": "How much", "PERCENT": "What percentage", "MISC": _of_unknown(answer, tokens[first - 1].low in ("the", "a", "an"))}.get(label)
     if label in ("DATE", "TIME"):
         if not _DURATION.search(answer.text):
             raise Unnatural("a date without its preposition")
@@ -285,7 +315,7 @@ def _ask_count(clause: Clause, before: int, last: int, names: set[str]) -> str:
     if not nouns or not nouns[-1].low.endswith(("s", "people", "men", "women", "children")) or not _plain_words(nouns):
         raise Unnatural("a number without what it counts")
     rest = clause.text[tokens[end].start :] if end < len(tokens) else ""
-    if any(token.low in known.SPLITTERS - {"as"} for token in tokens[end:]):
+    if _joins_clause(tokens[end:]):
         raise Unnatural("another clause follows the answer")
     counted = " ".join(token.text for token in nouns)
     if clause.form == "be" and before == clause.verb and tokens[0].low != "there":
@@ -313,9 +343,11 @@ def _ask_preposition(clause: Clause, before: int, answer: Entity, tail: str, nam
         return _done(f"{word.capitalize()} what language {turned}{tail}{front}")
     if not governed:
         raise Unnatural("the answer belongs to a noun before it")
-    wh = {"PERSON": "Who", "MISC": "Who or what"}.get(label, "What" if label in _THINGS else "")
+    wh = {"PERSON": "Who", "MISC": _of_unknown(answer, False)}.get(label, "What" if label in _THINGS else "")
     if not wh or word in ("after", "before", "since", "until", "during", "as", "of"):
         raise Unnatural(f"no question for {label} after a preposition like this")
+    if tail:
+        raise Unnatural("the sentence goes on behind a preposition and its answer")
     if label in _PLACES and word in ("from", "to"):
         return _done(f"Where {turned} {word}{tail}{front}" if word == "from" else f"Where {turned}{tail}{front}")
     return _done(f"{wh} {turned} {word}{tail}{front}")
@@ -333,7 +365,7 @@ def _ask_front(front: str, clause: Clause, answer: Entity, names: set[str]) -> s
         raise Unnatural(f"no question for {answer.label} in front")
     body = _without_tail(clause.text, clause.tokens[clause.verb].end)
     end = len([token for token in clause.tokens if token.end <= len(body)])
-    if any(token.low in known.SPLITTERS for token in clause.tokens[clause.verb : end]):
+    if _joins_clause(clause.tokens[clause.verb : end]):
         raise Unnatural("the predicate holds a clause")
     return _done(f"{wh} {_inverted(clause, end, names)}")
 
@@ -366,7 +398,11 @@ def _subject(clause: Clause, names: set[str]) -> str:
     tokens = clause.tokens
     text = clause.text[tokens[0].start : tokens[clause.subject - 1].end]
     first = tokens[0]
-    if first.low in known.DETERMINERS or (first.text not in names and known.is_common(first.low)):
+    # A name that is a word as well ("Tesla") keeps its capital where it stands alone.
+    common = known.is_common(first.low) and (
+        first.low.endswith("s") if clause.subject == 1 else tokens[1].text == tokens[1].low
+    )
+    if first.low in known.DETERMINERS or (first.text not in names and common):
         return text[:1].lower() + text[1:]
     return text
 
@@ -378,7 +414,7 @@ def _tail(clause: Clause, last: int) -> str:
         return ""
     if tokens[last].low not in known.TAIL:
         raise Unnatural("the answer goes on behind its name")
-    if any(token.low in known.SPLITTERS - {"as"} for token in tokens[last:]):
+    if _joins_clause(tokens[last:]):
         raise Unnatural("another clause follows the answer")
     return " " + clause.text[tokens[last].start :]
 
@@ -400,6 +436,11 @@ def _said(text: str) -> str:
     return text.strip().rstrip(",;: ")
 
 
+def _of_unknown(answer: Entity, article: bool) -> str:
+    """The question word for a name of unknown type: a thing, if it is a word with an article."""
+    return "What" if article and known.is_noun(answer.text.split()[-1].lower()) else "Who or what"
+
+
 def _no(reason: str) -> str:
     raise Unnatural(reason)
 
@@ -408,6 +449,10 @@ def _done(text: str) -> str:
     clean = re.sub(r"\s+([,.;])", r"\1", " ".join(text.split())).rstrip(" ,.;:")
     if clean.count("(") != clean.count(")"):
         raise Unnatural("a bracket is left open")
-    if len(clean.split()) < 4:
+    if clean.count('"') % 2 or clean.count("“") != clean.count("”"):
+        raise Unnatural("a quotation is left open")
+    words = clean.split()
+    vague = not any(character.isupper() or character.isdigit() for character in clean[1:])
+    if len(words) < 4 or (vague and len(words) < 6) or {"there", "here"} & set(words):
         raise Unnatural("too little is left to ask")
     return clean[:1].upper() + clean[1:] + "?"

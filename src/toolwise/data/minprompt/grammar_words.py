@@ -14,7 +14,8 @@ HAVE = {"has", "have", "had"}
 DO = {"do", "does", "did"}
 MODALS = {"can", "could", "will", "would", "may", "might", "must", "should", "shall"}
 DETERMINERS = {"a", "an", "the", "this", "these", "that", "those", "its", "their", "his", "her", "some", "most",
-               "many", "all", "each", "every", "both", "several", "no", "any", "one", "our"}  # fmt: skip
+               "many", "all", "each", "every", "both", "several", "no", "any", "one", "our", "another", "other", "such",
+               "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}  # fmt: skip
 PRONOUNS = {"he", "she", "it", "they", "we", "you", "i", "this", "these", "that", "those", "there", "one", "who",
             "which", "what", "here", "others", "another", "each", "both"}  # fmt: skip
 POSSESSIVES = {"his", "her", "its", "their", "our", "my"}
@@ -26,6 +27,8 @@ TAIL = PREPOSITIONS - {"of", "per"}
 """Prepositions with which what follows the answer may begin: it then belongs to the verb."""
 SPLITTERS = {"that", "which", "who", "whom", "whose", "where", "when", "because", "although", "though", "while",
              "if", "whether", "and", "but", "or", "so", "than", "whereas", "how", "why", "what", "as"}  # fmt: skip
+SOFT = {"and", "or", "as", "than", "but"}
+"""Of these, those that may also join mere words."""
 ADVERBS = {"also", "later", "then", "still", "often", "soon", "eventually", "first", "now", "once", "never", "always",
            "only", "even", "just", "currently", "already", "thus", "ever", "again", "further"}  # fmt: skip
 ABOUT = {"about", "approximately", "around", "over", "nearly", "almost", "roughly", "some", "exactly", "only",
@@ -50,6 +53,8 @@ def forms(word: str) -> frozenset[Form]:
         for tag, inflected in lemminflect.getAllInflections(lemma, upos="VERB").items():
             if tag in tags and word in inflected:
                 found.add(tags[tag])
+    if "past" in found and word.endswith("ed"):
+        found.add("participle")  # the dictionary has no forms that are as the past is
     return frozenset(found)
 
 
