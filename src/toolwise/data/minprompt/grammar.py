@@ -175,7 +175,8 @@ def _clause(text: str, front: str) -> Clause:
         raise Unnatural("the subject is a clause or a list")
     if words[-1].low in known.PREPOSITIONS | known.DETERMINERS | {"and"}:
         raise Unnatural("the verb is not clear")
-    if any(token.low in ("not", "never", "n't") or token.low.endswith("n't") for token in tokens):
+    near = tokens[max(0, verb - 1) : verb + 4]
+    if any(token.low in ("not", "never", "neither", "nor") or token.low.endswith(("n't", "n’t")) for token in near):
         raise Unnatural("the sentence is negated")
     return Clause(text, tokens, subject, verb, form, front)
 

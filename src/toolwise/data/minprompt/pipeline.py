@@ -236,6 +236,7 @@ def graph_of(sentences: int, places: Sequence[Sequence[int]]) -> SentenceGraph:
 def select_stage(out: Path, settings: MinPromptSettings) -> StageReport:
     """Stage 5: the dominating set, in the order of picking."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     settings = settings.settled()
     before, rows_of, path = stage_path(out, "graph"), stage_path(out, "entities"), stage_path(out, "selected")
@@ -244,7 +245,7 @@ def select_stage(out: Path, settings: MinPromptSettings) -> StageReport:
         return done
     table, _ = read_stage(before)
     sentences, _ = read_stage(rows_of)
-    places = table.filter(pa.compute.invert(table.column("hub"))).column("sentences").to_pylist()
+    places = table.filter(pc.invert(table.column("hub"))).column("sentences").to_pylist()
     graph = graph_of(len(sentences), places)
     selection = select(graph, settings.mode, isolated=settings.isolated)
     report = StageReport("selected", len(sentences), len(selection.sentences))

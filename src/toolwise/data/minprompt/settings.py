@@ -53,7 +53,7 @@ class MinPromptSettings(BaseModel):
     hub_limit: int | None = Field(default=None, ge=1)
     hub_share: float = Field(default=0.05, gt=0, le=1)
     questions: Literal["template", "llm", "cloze", "published"] = "template"
-    fallback: Literal["none", "cloze", "published"] = "none"
+    fallback: Literal["none", "cloze", "published"] = "cloze"
     endpoint: ChatConfig | None = None
     check_reader: bool = False
     reader_f1: float = Field(default=0.5, gt=0, le=1)
