@@ -65,7 +65,9 @@ def fitted(sentences: int, edges: int, seed: int) -> tuple[SentenceGraph, float,
     return graph, exponent, found
 
 
-def measure(sentences: int, edges: int | None, exponent: float | None, mode: str, engine: str) -> dict[str, Any]:
+def measure(
+    sentences: int, edges: int | None, exponent: float | None, mode: str, engine: str
+) -> dict[str, Any]:
     """One graph: made, selected from, and what it took."""
     begun = time.perf_counter()
     found: int | None = None
@@ -131,7 +133,9 @@ def against_networkx(sentences: int, exponent: float) -> dict[str, float]:
 def _apart(*arguments: str) -> dict[str, Any]:
     """Run one measurement in a process of its own."""
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.minprompt", "--one", *arguments], stdout=subprocess.PIPE, check=True
+        [sys.executable, "-m", "benchmarks.minprompt", "--one", *arguments],
+        stdout=subprocess.PIPE,
+        check=True,
     )
     found: dict[str, Any] = json.loads(run.stdout.decode().strip().splitlines()[-1])
     return found
@@ -143,7 +147,9 @@ def main() -> None:
     parser.add_argument("--size", default="squad", choices=(*PUBLISHED, "all"), help="of the published table")
     parser.add_argument("--mode", default="cover", choices=("cover", "paper", "code"))
     parser.add_argument("--engine", default="auto", choices=("auto", "numba", "numpy"))
-    parser.add_argument("--networkx", action="store_true", help="compare, at the smallest size that is measured")
+    parser.add_argument(
+        "--networkx", action="store_true", help="compare, at the smallest size that is measured"
+    )
     parser.add_argument("--growth", type=int, metavar="N", help="from 100,000 sentences to N, times ten each")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -175,7 +181,11 @@ def main() -> None:
     table(f"selection by {given.mode}", shown, rows)
     print(json.dumps(figures))
     summary = {name: last[name] for name in ("seconds", "peak_gib", "nodes", "edges", "selected")}
-    print(json.dumps({"benchmark": "minprompt", "size": rows[0][0], **summary, "goals": GOALS, "machine": machine()}))
+    print(
+        json.dumps(
+            {"benchmark": "minprompt", "size": rows[0][0], **summary, "goals": GOALS, "machine": machine()}
+        )
+    )
 
 
 def _either(edges: str, exponent: str) -> tuple[int | None, float | None]:

@@ -78,7 +78,9 @@ class SpacyFinder:
         import spacy
 
         try:
-            self._pipeline: Any = spacy.load(model, exclude=["tagger", "parser", "lemmatizer", "attribute_ruler"])
+            self._pipeline: Any = spacy.load(
+                model, exclude=["tagger", "parser", "lemmatizer", "attribute_ruler"]
+            )
         except OSError as error:
             raise ToolwiseError(
                 f"the pipeline '{model}' is not installed",
@@ -115,14 +117,18 @@ class GlinerFinder:
     def __init__(self, model: str | None, threshold: float = 0.5) -> None:
         need("gliner", "gliner")
         if model is None:
-            raise ToolwiseError("no model is named", where="minprompt entities", mend="add --entity-model DIR")
+            raise ToolwiseError(
+                "no model is named", where="minprompt entities", mend="add --entity-model DIR"
+            )
         from gliner import GLiNER
 
         try:
             self._model: Any = GLiNER.from_pretrained(model)
         except OSError as error:
             raise ToolwiseError(
-                f"cannot be loaded: {error}", where=f"model '{model}'", mend="give the folder of a GLiNER model"
+                f"cannot be loaded: {error}",
+                where=f"model '{model}'",
+                mend="give the folder of a GLiNER model",
             ) from error
         self._threshold = threshold
 

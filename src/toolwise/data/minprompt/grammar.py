@@ -82,7 +82,11 @@ def natural_question(sentence: str, answer: Entity, others: Sequence[Entity] = (
     body, start = _without_apposition(body[offset:], start, len(answer.text))
     whole, body = body, _without_tail(body, start + len(answer.text))
     clause = replace(_clause(body, front), cut=body != whole)
-    place = [i for i, token in enumerate(clause.tokens) if token.end > start and token.start < start + len(answer.text)]
+    place = [
+        i
+        for i, token in enumerate(clause.tokens)
+        if token.end > start and token.start < start + len(answer.text)
+    ]
     if not place or clause.tokens[place[0]].start != start:
         raise Unnatural("the answer is part of a longer word")
     first, last = place[0], place[-1] + 1
@@ -103,7 +107,9 @@ def _front(body: str) -> tuple[str, int]:
         return "", 0
     head = body[:comma]
     tokens = [token.low for token in _tokens(head)]
-    if _FRONTED.match(head) and not any(known.forms(word) & {"be", "have", "modal", "past"} for word in tokens[1:]):
+    if _FRONTED.match(head) and not any(
+        known.forms(word) & {"be", "have", "modal", "past"} for word in tokens[1:]
+    ):
         return head, comma + 2
     if len(tokens) <= 3 and all(known.is_adverb(word) or word in _OPENERS for word in tokens):
         return "", comma + 2
@@ -171,12 +177,17 @@ def _clause(text: str, front: str) -> Clause:
     if words[0].low in known.PREPOSITIONS or words[0].low in known.SPLITTERS:
         raise Unnatural("the sentence does not begin with its subject")
     marks = {token.text for token in words if not token.text[0].isalnum() and token.text[0] not in "$€£"}
-    if marks - {".", "&"} or any(token.low in known.SPLITTERS - {"and"} or token.low == "to" for token in words):
+    if marks - {".", "&"} or any(
+        token.low in known.SPLITTERS - {"and"} or token.low == "to" for token in words
+    ):
         raise Unnatural("the subject is a clause or a list")
     if words[-1].low in known.PREPOSITIONS | known.DETERMINERS | {"and"}:
         raise Unnatural("the verb is not clear")
     near = tokens[max(0, verb - 1) : verb + 4]
-    if any(token.low in ("not", "never", "neither", "nor") or token.low.endswith(("n't", "n’t")) for token in near):
+    if any(
+        token.low in ("not", "never", "neither", "nor") or token.low.endswith(("n't", "n’t"))
+        for token in near
+    ):
         raise Unnatural("the sentence is negated")
     return Clause(text, tokens, subject, verb, form, front)
 
@@ -274,16 +285,38 @@ def _ask_predicate(clause: Clause, first: int, last: int, answer: Entity, names:
     word = tokens[before].low
     if word in known.PREPOSITIONS and before > clause.verb:
         return _ask_preposition(clause, before, answer, tail, names)
-    if before != clause.verb and not known.forms(word) & {"participle", "past"} and word not in _INFINITIVE_OK(tokens, before):
+    if (
+        before != clause.verb
+        and not known.forms(word) & {"participle", "past"}
+        and word not in _INFINITIVE_OK(tokens, before)
+    ):
         raise Unnatural("the answer is a part of a longer phrase")
-    wh = {"PERSON": "Who", "MONEY": "How much", "QUANTITY": "How much", "PERCENT": "What percentage", "MISC": _of_unknown(answer, tokens[first - 1].low in ("the", "a", "an"))}.get(label)
+    wh = {
+        "PERSON": "Who",
+        "MONEY": "How much",
+        "QUANTITY": "How much",
+        "PERCENT": "What percentage",
+        "MISC": _of_unknown(answer, tokens[first - 1].low in ("the", "a", "an")),
+    }.get(label)
     if label in ("DATE", "TIME"):
         if not _DURATION.search(answer.text):
             raise Unnatural("a date without its preposition")
         wh = "How long"
         if known.lemma(tokens[before].low) not in ("last", "take", "live", "be", "wait", "spend"):
             raise Unnatural("a length of time that the verb does not take")
-    elif label == "MONEY" and known.lemma(tokens[before].low) not in ("cost", "pay", "earn", "raise", "spend", "receive", "generate", "invest", "donate", "be", "win"):
+    elif label == "MONEY" and known.lemma(tokens[before].low) not in (
+        "cost",
+        "pay",
+        "earn",
+        "raise",
+        "spend",
+        "receive",
+        "generate",
+        "invest",
+        "donate",
+        "be",
+        "win",
+    ):
         raise Unnatural("an amount that the verb does not take")
     elif label in ("ORDINAL", "NORP", "QUANTITY", "PERCENT"):
         raise Unnatural(f"{label} as an object")
@@ -309,11 +342,19 @@ def _ask_count(clause: Clause, before: int, last: int, names: set[str]) -> str:
         raise Unnatural("the number is not what the verb takes")
     end = last
     while end < len(tokens) and end < last + 4 and tokens[end].text.replace("-", "").isalpha():
-        if tokens[end].low in known.PREPOSITIONS | known.SPLITTERS or known.forms(tokens[end].low) & {"be", "have", "modal"}:
+        if tokens[end].low in known.PREPOSITIONS | known.SPLITTERS or known.forms(tokens[end].low) & {
+            "be",
+            "have",
+            "modal",
+        }:
             break
         end += 1
     nouns = tokens[last:end]
-    if not nouns or not nouns[-1].low.endswith(("s", "people", "men", "women", "children")) or not _plain_words(nouns):
+    if (
+        not nouns
+        or not nouns[-1].low.endswith(("s", "people", "men", "women", "children"))
+        or not _plain_words(nouns)
+    ):
         raise Unnatural("a number without what it counts")
     rest = clause.text[tokens[end].start :] if end < len(tokens) else ""
     if _joins_clause(tokens[end:]):
@@ -329,15 +370,28 @@ def _ask_preposition(clause: Clause, before: int, answer: Entity, tail: str, nam
     turned = _inverted(clause, before, names)
     front = _lower(clause.front)
     # A question for a time or a place needs no preposition; what remains must be whole without it.
-    if before == clause.verb + 1 and clause.form in ("be", "have", "do", "modal") and word not in ("in", "at", "on", "from"):
+    if (
+        before == clause.verb + 1
+        and clause.form in ("be", "have", "do", "modal")
+        and word not in ("in", "at", "on", "from")
+    ):
         raise Unnatural("nothing is left of the predicate")
-    if label == "DATE" and not _DURATION.search(answer.text) and word in ("in", "on", "during", "around", "at"):
+    if (
+        label == "DATE"
+        and not _DURATION.search(answer.text)
+        and word in ("in", "on", "during", "around", "at")
+    ):
         return _done(f"When {turned}{tail}{_no_time(front)}")
     if label in ("DATE", "TIME") and _DURATION.search(answer.text) and word == "for":
         return _done(f"For how long {turned}{tail}{front}")
     governed = known.forms(tokens[before - 1].low) and (before - 1 >= clause.verb)
     if label in _PLACES and word in ("in", "at", "near", "on"):
-        if not governed and known.is_noun(tokens[before - 1].low) and clause.form == "be" and before > clause.verb + 1:
+        if (
+            not governed
+            and known.is_noun(tokens[before - 1].low)
+            and clause.form == "be"
+            and before > clause.verb + 1
+        ):
             raise Unnatural("the place belongs to a noun")
         return _done(f"Where {turned}{tail}{front}")
     if label == "LANGUAGE" and word in ("in", "into"):
@@ -350,7 +404,9 @@ def _ask_preposition(clause: Clause, before: int, answer: Entity, tail: str, nam
     if tail:
         raise Unnatural("the sentence goes on behind a preposition and its answer")
     if label in _PLACES and word in ("from", "to"):
-        return _done(f"Where {turned} {word}{tail}{front}" if word == "from" else f"Where {turned}{tail}{front}")
+        return _done(
+            f"Where {turned} {word}{tail}{front}" if word == "from" else f"Where {turned}{tail}{front}"
+        )
     return _done(f"{wh} {turned} {word}{tail}{front}")
 
 
@@ -378,11 +434,15 @@ def _inverted(clause: Clause, end: int, names: set[str]) -> str:
     adverbs = clause.text[tokens[clause.subject].start : tokens[clause.verb].start].strip()
     following = [token for token in tokens[clause.verb + 1 : end] if not known.is_adverb(token.low)]
     verb = tokens[clause.verb].low
-    after = clause.text[tokens[clause.verb].end : tokens[end - 1].end].strip() if end > clause.verb + 1 else ""
+    after = (
+        clause.text[tokens[clause.verb].end : tokens[end - 1].end].strip() if end > clause.verb + 1 else ""
+    )
     auxiliary = clause.form in ("be", "modal")
     if clause.form == "have":
-        auxiliary = bool(following) and "participle" in known.forms(following[0].low) or (
-            bool(following) and following[0].low == "been"
+        auxiliary = (
+            bool(following)
+            and "participle" in known.forms(following[0].low)
+            or (bool(following) and following[0].low == "been")
         )
     if clause.form == "do":
         auxiliary = bool(following) and "plain" in known.forms(following[0].low)

@@ -108,9 +108,7 @@ class SentenceGraph:
         keep = self.occurrences <= limit
         owner = np.repeat(np.arange(self.sentences), np.diff(self.sentence_start))
         kept = keep[self.sentence_entities]
-        return self.from_pairs(
-            owner[kept], self.sentence_entities[kept], (self.sentences, self.entities)
-        )
+        return self.from_pairs(owner[kept], self.sentence_entities[kept], (self.sentences, self.entities))
 
 
 def sentence_graph(
@@ -130,5 +128,7 @@ def sentence_graph(
         for key in keys:
             sentences.append(count - 1)
             found.append(ids.setdefault(key, len(ids)))
-    graph = SentenceGraph.from_pairs(np.array(sentences, np.int64), np.array(found, np.int64), (count, len(ids)))
+    graph = SentenceGraph.from_pairs(
+        np.array(sentences, np.int64), np.array(found, np.int64), (count, len(ids))
+    )
     return graph, list(ids)

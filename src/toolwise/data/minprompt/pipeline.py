@@ -95,7 +95,10 @@ def sentence_stage(out: Path, settings: MinPromptSettings) -> StageReport:
     settings = settings.settled()
     before, path = stage_path(out, "texts"), stage_path(out, "sentences")
     table, _ = read_stage(before)
-    used = {name: getattr(settings, name) for name in ("splitter", "least_words", "longest_sentence", "duplicates")}
+    used = {
+        name: getattr(settings, name)
+        for name in ("splitter", "least_words", "longest_sentence", "duplicates")
+    }
     key = digest("sentences", file_key(before), used)
     if (done := finished(path, key)) is not None:
         return done
@@ -112,7 +115,9 @@ def sentence_stage(out: Path, settings: MinPromptSettings) -> StageReport:
             if words(sentence) < settings.least_words:
                 why = Left(f"sentence of fewer than {settings.least_words} words", identity, sentence)
             elif len(sentence) > settings.longest_sentence:
-                why = Left(f"sentence of more than {settings.longest_sentence} characters", identity, sentence[:80])
+                why = Left(
+                    f"sentence of more than {settings.longest_sentence} characters", identity, sentence[:80]
+                )
             elif settings.duplicates == "drop" and sentence in seen:
                 why = Left("sentence that stands twice", identity, f"as {seen[sentence]}")
             if why is not None:
@@ -123,7 +128,9 @@ def sentence_stage(out: Path, settings: MinPromptSettings) -> StageReport:
     report.kept = len(rows)
     if not rows:
         raise ToolwiseError(
-            f"there is no sentence: {_reasons(report)}", where=str(out), mend="lower least_words, or give more text"
+            f"there is no sentence: {_reasons(report)}",
+            where=str(out),
+            mend="lower least_words, or give more text",
         )
     write_stage(path, pa.Table.from_pylist(rows, schema=_SENTENCES()), key, report)
     return report
@@ -148,7 +155,12 @@ def entity_stage(
     key = digest("entities", file_key(before), settings.entities, settings.entity_model)
     ints = pa.list_(pa.int32())
     schema = pa.schema(
-        [*_SENTENCES(), ("entities", pa.list_(pa.string())), ("labels", pa.list_(pa.string())), ("starts", ints)]
+        [
+            *_SENTENCES(),
+            ("entities", pa.list_(pa.string())),
+            ("labels", pa.list_(pa.string())),
+            ("starts", ints),
+        ]
     )
     work = partial(_find_entities, settings.entities, settings.entity_model)
     return run_chunks(stage_path(out, "entities"), "entities", key, table, work, schema, chunk=chunk, run=run)
@@ -202,7 +214,10 @@ def graph_stage(out: Path, settings: MinPromptSettings) -> StageReport:
     limited = graph.without_hubs(limit) if settings.hub_limit else graph
     found = degrees(limited)
     cut = [entity for entity, count in counts.items() if count > limit]
-    report.leave(Left("entity that connects nothing: over the hub limit", f"{e[0]} ({e[1]})", str(counts[e])) for e in cut)
+    report.leave(
+        Left("entity that connects nothing: over the hub limit", f"{e[0]} ({e[1]})", str(counts[e]))
+        for e in cut
+    )
     bins = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 2**31]
     histogram = np.histogram(found, bins=bins)[0].tolist() if len(found) else []
     report.figures = {
@@ -213,10 +228,19 @@ def graph_stage(out: Path, settings: MinPromptSettings) -> StageReport:
         "isolated": int((found == 0).sum()),
         "largest degree": int(found.max(initial=0)),
         "hubs": [f"{name} ({label}): {counts[name, label]}" for name, label in hubs[:50]],
-        "degrees": [[low, high - 1, count] for low, high, count in zip(bins, bins[1:], histogram, strict=False) if count],
+        "degrees": [
+            [low, high - 1, count]
+            for low, high, count in zip(bins, bins[1:], histogram, strict=False)
+            if count
+        ],
     }
     schema = pa.schema(
-        [("entity", pa.string()), ("label", pa.string()), ("hub", pa.bool_()), ("sentences", pa.list_(pa.int32()))]
+        [
+            ("entity", pa.string()),
+            ("label", pa.string()),
+            ("hub", pa.bool_()),
+            ("sentences", pa.list_(pa.int32())),
+        ]
     )
     rows = [
         {"entity": name, "label": label, "hub": counts[name, label] > limit, "sentences": places}
@@ -230,7 +254,9 @@ def graph_of(sentences: int, places: Sequence[Sequence[int]]) -> SentenceGraph:
     """The graph from the sentences of each entity."""
     lengths = np.fromiter((len(one) for one in places), np.int64, len(places))
     flat = np.fromiter((place for one in places for place in one), np.int64, int(lengths.sum()))
-    return SentenceGraph.from_pairs(flat, np.repeat(np.arange(len(places)), lengths), (sentences, len(places)))
+    return SentenceGraph.from_pairs(
+        flat, np.repeat(np.arange(len(places)), lengths), (sentences, len(places))
+    )
 
 
 def select_stage(out: Path, settings: MinPromptSettings) -> StageReport:
@@ -255,14 +281,18 @@ def select_stage(out: Path, settings: MinPromptSettings) -> StageReport:
     report.left = {"sentence that a selected one covers": len(sentences) - len(selection.sentences)}
     if settings.isolated == "drop" and selection.isolated:
         report.left = {
-            "sentence that a selected one covers": len(sentences) - len(selection.sentences) - selection.isolated,
+            "sentence that a selected one covers": len(sentences)
+            - len(selection.sentences)
+            - selection.isolated,
             "sentence without a neighbour": selection.isolated,
         }
     report.figures = {
         "mode": settings.mode,
         "isolated": selection.isolated,
         "no set is smaller than": selection.at_least,
-        "at most so many times the smallest set": round(selection.bound, 3) if np.isfinite(selection.bound) else None,
+        "at most so many times the smallest set": round(selection.bound, 3)
+        if np.isfinite(selection.bound)
+        else None,
         "entities": len(every),
         "entities that a selected sentence names": named,
     }
@@ -290,7 +320,9 @@ def question_stage(out: Path, settings: MinPromptSettings, model: Any = None) ->
     table, _ = read_stage(before)
     texts, _ = read_stage(texts_path)
     if model is None and (settings.questions == "llm" or settings.check_reader):
-        raise ToolwiseError("there is no model to ask", where="minprompt questions", mend="add --endpoint URL")
+        raise ToolwiseError(
+            "there is no model to ask", where="minprompt questions", mend="add --endpoint URL"
+        )
     names = ("questions", "fallback", "check_reader", "reader_f1", "context", "published")
     used = {name: getattr(settings, name) for name in names}
     asked = settings.endpoint.model if settings.endpoint is not None and model is not None else None
@@ -319,7 +351,9 @@ def _ask(
             base = {name: row[name] for name in ("id", "text_id", "sentence")} | {
                 "answer": entity.text,
                 "label": entity.label,
-                "context": _window(contexts[row["text_id"]], row["start"], len(row["sentence"]), settings.context),
+                "context": _window(
+                    contexts[row["text_id"]], row["start"], len(row["sentence"]), settings.context
+                ),
             }
             base["id"] = f"{row['id']}@{entity.start}"
             if settings.questions == "llm":
@@ -343,7 +377,9 @@ def _ask(
             except Refused as reason:
                 left.append(Left(str(reason), base["id"], f"{entity.text} | {base['sentence']}"))
     if settings.check_reader and made:
-        checks = [check_reader(model, r["question"], r["answer"], r["context"], settings.reader_f1) for r in made]
+        checks = [
+            check_reader(model, r["question"], r["answer"], r["context"], settings.reader_f1) for r in made
+        ]
         kept = []
         for row, outcome in zip(made, gathered(checks), strict=True):
             if isinstance(outcome, Refused):
@@ -351,7 +387,9 @@ def _ask(
             else:
                 kept.append(row)
         made = kept
-    counts = Counter(f"label {row['label']}" for row in made) + Counter(f"route {row['route']}" for row in made)
+    counts = Counter(f"label {row['label']}" for row in made) + Counter(
+        f"route {row['route']}" for row in made
+    )
     counts["sentences with a question"] = len({row["id"].rpartition("@")[0] for row in made})
     return made, left, dict(counts)
 
@@ -418,7 +456,9 @@ def run_pipeline(
 def _SENTENCES() -> Any:  # noqa: N802 - a schema, made where pyarrow is loaded
     import pyarrow as pa
 
-    return pa.schema([("id", pa.string()), ("text_id", pa.string()), ("start", pa.int64()), ("sentence", pa.string())])
+    return pa.schema(
+        [("id", pa.string()), ("text_id", pa.string()), ("start", pa.int64()), ("sentence", pa.string())]
+    )
 
 
 def _reasons(report: StageReport) -> str:

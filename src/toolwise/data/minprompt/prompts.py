@@ -38,8 +38,10 @@ def extract_answer(text: str, occurrence: Literal["last", "first"] = "last") -> 
         text: What was written.
         occurrence: The release takes the first "Answer:", which a question that holds the word breaks.
     """
-    _, mark, answer = text.rpartition("Answer:") if occurrence == "last" else text.partition("Answer:")
-    return answer.partition("Context")[0].strip() if mark else ""
+    parts = text.split("Answer:")
+    if len(parts) < 2:
+        return ""
+    return parts[1 if occurrence == "first" else -1].partition("Context")[0].strip()
 
 
 def cloze_question(sentence: str, start: int, end: int) -> str:

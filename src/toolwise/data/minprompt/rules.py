@@ -18,7 +18,25 @@ _BEFORE_YEAR = (
     "in", "since", "by", "from", "until", "till", "to", "of", "between", "and", "before", "after", "during",
     "around", "circa", "c.", "early", "late", "mid", ",", "(", "–", "-", "the", "for", "about", "on", "through",
 )  # fmt: skip
-_JOINING = {"of", "the", "de", "la", "du", "von", "van", "der", "den", "di", "da", "al", "le", "for", "and", "&", "-"}
+_JOINING = {
+    "of",
+    "the",
+    "de",
+    "la",
+    "du",
+    "von",
+    "van",
+    "der",
+    "den",
+    "di",
+    "da",
+    "al",
+    "le",
+    "for",
+    "and",
+    "&",
+    "-",
+}
 _NEVER_FIRST = frozenset(
     """a an the this that these those it he she they we you i his her its their our my in on at by of for from to
     with as and or but if when while where after before since during until although though because however
@@ -76,7 +94,9 @@ class RuleFinder:
         spans += self._capitalised(doc)
         chosen: list[Span] = []
         taken = [False] * len(doc)
-        for start, end, label in sorted(spans, key=lambda span: (span[0] - span[1], _RANK.get(span[2], 0), span[0])):
+        for start, end, label in sorted(
+            spans, key=lambda span: (span[0] - span[1], _RANK.get(span[2], 0), span[0])
+        ):
             if not any(taken[start:end]):
                 taken[start:end] = [True] * (end - start)
                 chosen.append((start, end, label))
@@ -139,7 +159,9 @@ class RuleFinder:
             if first in self._languages or first in self._peoples:
                 before = doc[start - 1].lower_ if start else ""
                 after = doc[end].lower_ if end < len(doc) else ""
-                speech = first in self._languages and (after == "language" or before in ("speak", "spoke", "into"))
+                speech = first in self._languages and (
+                    after == "language" or before in ("speak", "spoke", "into")
+                )
                 return [(start, end, "LANGUAGE" if speech else "NORP")]
             if first in self._titles or first in known.MONTHS or first in known.DAYS:
                 return []
@@ -157,7 +179,9 @@ class RuleFinder:
             return [(start, end, "PERSON")]
         if end - start == 1 and doc[start].is_upper and len(first) > 1:
             return [(start, end, "ORG")]
-        quoted = start and doc[start - 1].text in ('"', "“") and end < len(doc) and doc[end].text in ('"', "”")
+        quoted = (
+            start and doc[start - 1].text in ('"', "“") and end < len(doc) and doc[end].text in ('"', "”")
+        )
         return [(start, end, "WORK_OF_ART" if quoted else "MISC")]
 
 
@@ -171,7 +195,10 @@ def _capital(token: Any) -> bool:
 
 
 def _patterns() -> dict[str, list[list[dict[str, Any]]]]:
-    number: dict[str, Any] = {"LIKE_NUM": True, "LOWER": {"NOT_IN": list(known.ORDINALS), "REGEX": r"^(?!\d+(st|nd|rd|th)$)"}}
+    number: dict[str, Any] = {
+        "LIKE_NUM": True,
+        "LOWER": {"NOT_IN": list(known.ORDINALS), "REGEX": r"^(?!\d+(st|nd|rd|th)$)"},
+    }
     scale = {"LOWER": {"IN": list(known.SCALES)}, "OP": "*"}
     amount = [number, scale]
     year: dict[str, Any] = {"TEXT": {"REGEX": _YEAR}}

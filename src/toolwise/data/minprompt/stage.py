@@ -222,12 +222,16 @@ def _meta(path: Path) -> Row:
 
     if not path.is_file():
         raise ToolwiseError(
-            "is missing", where=str(path), mend="run the stage before, or all of them: toolwise data minprompt all"
+            "is missing",
+            where=str(path),
+            mend="run the stage before, or all of them: toolwise data minprompt all",
         )
     try:
         meta = json.loads((pq.read_schema(path).metadata or {}).get(_KEY, b"null"))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ToolwiseError(f"cannot be read: {error}", where=str(path), mend="remove it, and run again") from error
+        raise ToolwiseError(
+            f"cannot be read: {error}", where=str(path), mend="remove it, and run again"
+        ) from error
     if not isinstance(meta, dict) or meta.get("version") != FORMAT:
         found = meta.get("version") if isinstance(meta, dict) else None
         raise ToolwiseError(

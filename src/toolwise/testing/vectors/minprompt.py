@@ -82,10 +82,7 @@ def _code(graph: SentenceGraph, case: Mapping[str, Any]) -> str:
 def _example(case: Mapping[str, Any]) -> str:
     graph, _ = sentence_graph([[tuple(pair) for pair in one["entities"]] for one in case["sentences"]])
     edges = sorted(
-        [node, other]
-        for node in range(graph.sentences)
-        for other in _neighbours(graph, node)
-        if other > node
+        [node, other] for node in range(graph.sentences) for other in _neighbours(graph, node) if other > node
     )
     if edges != sorted(case["expected_edges"]):
         return f"edges {edges}"
@@ -108,7 +105,9 @@ def text_checks(path: Path) -> Iterator[Check]:
         yield check(f"question {number}", _question, case)
     yield check("prompt records", _records, content["prompt_records"])
     for number, expected in enumerate(content["augmentation_records"]["expected"]):
-        yield check(f"augmentation {number}", _augmentation, content["augmentation_records"], number, expected)
+        yield check(
+            f"augmentation {number}", _augmentation, content["augmentation_records"], number, expected
+        )
     for number, case in enumerate(content["answer_extraction"]):
         found = extract_answer(case["text"], "first")
         yield check(f"answer {number}", difference, found, case["expected"], TOLERANCE)
