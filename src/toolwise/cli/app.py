@@ -9,6 +9,7 @@ import typer
 from toolwise.cli import (
     benchmarking,
     data,
+    data_minprompt,
     data_toolrl,
     deciding,
     evaluating,
@@ -65,6 +66,7 @@ datasets.command("smart-er", short_help="SMART's chains: where knowledge ends an
 datasets.command("toolrl", short_help="Mix ToolACE, xLAM and Hammer records into ToolRL's tasks.")(
     data_toolrl.toolrl
 )
+datasets.add_typer(data_minprompt.app, name="minprompt", short_help="Few sentences that cover a text's facts.")
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 
