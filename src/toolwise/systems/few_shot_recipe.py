@@ -14,6 +14,9 @@ from toolwise.systems.loading import parse_yaml, set_keys
 from toolwise.systems.recipe import LearnerSettings, ModelConfig
 from toolwise.systems.refusals import refusal
 
+FEW_SHOT_RECIPES = ("minprompt",)
+"""The packaged recipes of this kind."""
+
 
 class FewShotTraining(BaseModel):
     """Length and rhythm.
@@ -82,8 +85,8 @@ def load_few_shot(
             text = Path(where).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ToolwiseError(f"cannot be read: {error}", where=where, mend="check the path") from error
-    elif where == "minprompt":
-        text = files("toolwise.systems").joinpath("minprompt.yaml").read_text(encoding="utf-8")
+    elif where in FEW_SHOT_RECIPES:
+        text = files("toolwise.systems").joinpath(f"{where}.yaml").read_text(encoding="utf-8")
     else:
         raise ToolwiseError("is no recipe of this kind", where=where, mend="give a .yaml file, or minprompt")
     raw = parse_yaml(text, where)

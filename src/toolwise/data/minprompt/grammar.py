@@ -320,6 +320,8 @@ def _ask_predicate(clause: Clause, first: int, last: int, answer: Entity, names:
         raise Unnatural("an amount that the verb does not take")
     elif label in ("ORDINAL", "NORP", "QUANTITY", "PERCENT"):
         raise Unnatural(f"{label} as an object")
+    if tail and tokens[before].low in ("called", "named", "known"):
+        raise Unnatural("the sentence goes on behind a name that it gives")
     if wh is None:
         if label not in _THINGS:
             raise Unnatural(f"no question word for {label}")
@@ -403,6 +405,8 @@ def _ask_preposition(clause: Clause, before: int, answer: Entity, tail: str, nam
         raise Unnatural(f"no question for {label} after a preposition like this")
     if tail:
         raise Unnatural("the sentence goes on behind a preposition and its answer")
+    if clause.form == "be" and any(t.low in known.DETERMINERS for t in tokens[clause.verb + 1 : before]):
+        raise Unnatural("the preposition belongs to a noun of the predicate")
     if label in _PLACES and word in ("from", "to"):
         return _done(
             f"Where {turned} {word}{tail}{front}" if word == "from" else f"Where {turned}{tail}{front}"
@@ -508,12 +512,13 @@ def _no(reason: str) -> str:
 
 def _done(text: str) -> str:
     clean = re.sub(r"\s+([,.;])", r"\1", " ".join(text.split())).rstrip(" ,.;:")
+    clean = re.sub(r"[.,]([\"”])", r"\1", clean)
     if clean.count("(") != clean.count(")"):
         raise Unnatural("a bracket is left open")
     if clean.count('"') % 2 or clean.count("“") != clean.count("”"):
         raise Unnatural("a quotation is left open")
     words = clean.split()
     vague = not any(character.isupper() or character.isdigit() for character in clean[1:])
-    if len(words) < 4 or (vague and len(words) < 6) or {"there", "here"} & set(words):
+    if len(words) < 4 or (vague and len(words) < 6) or {"there", "here", "it", "this", "him", "them"} & set(words):
         raise Unnatural("too little is left to ask")
     return clean[:1].upper() + clean[1:] + "?"

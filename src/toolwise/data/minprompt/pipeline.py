@@ -342,6 +342,7 @@ def _ask(
     made: list[Row] = []
     left: list[Left] = []
     waiting: list[tuple[Row, Entity]] = []
+    unnatural: Counter[str] = Counter()
     for row in rows:
         found = zip(row["entities"], row["labels"], row["starts"], strict=True)
         entities = [Entity(text, label, start) for text, label, start in found]
@@ -360,10 +361,12 @@ def _ask(
                 waiting.append((base, entity))
                 continue
             try:
-                question, route = make_question(row["sentence"], entity, entities, settings)
+                question, route, why = make_question(row["sentence"], entity, entities, settings)
                 if not settings.published:
                     check_answerable(question, entity.text, base["context"])
                 made.append(base | {"question": question, "route": route})
+                if why:
+                    unnatural[f"no natural question: {why}"] += 1
             except Refused as reason:
                 left.append(Left(str(reason), base["id"], f"{entity.text} | {row['sentence']}"))
     if waiting:
@@ -390,6 +393,7 @@ def _ask(
     counts = Counter(f"label {row['label']}" for row in made) + Counter(
         f"route {row['route']}" for row in made
     )
+    counts.update(unnatural)
     counts["sentences with a question"] = len({row["id"].rpartition("@")[0] for row in made})
     return made, left, dict(counts)
 

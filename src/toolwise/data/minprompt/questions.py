@@ -29,24 +29,24 @@ class Refused(Exception):  # noqa: N818 - it is an outcome, no error
 
 def make_question(
     sentence: str, entity: Entity, entities: Sequence[Entity], settings: MinPromptSettings
-) -> tuple[str, str]:
-    """A question by the settings' route, and which route it came by.
+) -> tuple[str, str, str]:
+    """A question by the settings' route, which route it came by, and why not by grammar.
 
     Raises:
         Refused: There is none.
     """
-    route = settings.questions
+    route, why = settings.questions, ""
     if route == "template":
         try:
-            return natural_question(sentence, entity, entities), "template"
+            return natural_question(sentence, entity, entities), "template", ""
         except Unnatural as reason:
             if settings.fallback == "none":
                 raise Refused(str(reason)) from reason
-            route = settings.fallback
+            route, why = settings.fallback, str(reason)
     if route == "cloze":
-        return cloze_question(sentence, entity.start, entity.end), "cloze"
+        return cloze_question(sentence, entity.start, entity.end), "cloze", why
     question = published_question(sentence, entity.text, entity.label, double_mark=settings.published)
-    return question, "published"
+    return question, "published", why
 
 
 def check_answerable(question: str, answer: str, context: str) -> None:

@@ -87,7 +87,7 @@ class RuleFinder:
         vocabulary = doc.vocab.strings
         spans: list[Span] = [
             # A year is told from other numbers by the word before it, which is no part of it.
-            (start + (doc[start].lower_ in _BEFORE_YEAR and end - start == 2), end, vocabulary[key])
+            (start + _year_behind_word(doc, start, end), end, vocabulary[key])
             for key, start, end in self._patterns(doc)
         ]
         spans += [(start, end, vocabulary[key]) for key, start, end in self._phrases(doc)]
@@ -165,16 +165,19 @@ class RuleFinder:
                 return [(start, end, "LANGUAGE" if speech else "NORP")]
             if first in self._titles or first in known.MONTHS or first in known.DAYS:
                 return []
+        # "Carolina Panthers" and "University of Chicago" say what they are by one word.
+        if last in self._suffixes and end - start > 1:
+            return [(start, end, self._suffixes[last])]
+        for token, after in zip(doc[start : end - 1], doc[start + 1 : end], strict=True):
+            if token.text in self._suffixes and after.lower_ in ("of", "for", "on") and token.i > start:
+                return [(start, end, self._suffixes[token.text])]
+        if first in self._prefixes and end - start > 1:
+            return [(start, end, self._prefixes[first])]
         if first in self._titles and end - start > 1:
             name = start + 1 if first.rstrip(".") in ("Mr", "Mrs", "Ms", "Dr", "Prof") else start
             return [(name, end, "PERSON")]
         if start and doc[start - 1].text in self._titles:
             return [(start, end, "PERSON")]
-        # "Carolina Panthers" and "University of Chicago" say what they are by one word.
-        if last in self._suffixes and end - start > 1:
-            return [(start, end, self._suffixes[last])]
-        if first in self._prefixes and end - start > 1:
-            return [(start, end, self._prefixes[first])]
         if first in self._given and not (end - start == 1 and last in self._suffixes):
             return [(start, end, "PERSON")]
         if end - start == 1 and doc[start].is_upper and len(first) > 1:
@@ -187,6 +190,14 @@ class RuleFinder:
 
 # Of two spans of one length the rank decides: what was matched before what merely is capitalised.
 _RANK = {"MISC": 3, "PERSON": 1, "CARDINAL": 2, "ORDINAL": 1}
+
+
+def _year_behind_word(doc: Any, start: int, end: int) -> bool:
+    """Whether a match is a year and the word that tells it from other numbers."""
+    word = doc[start]
+    return end - start == 2 and (word.lower_ in _BEFORE_YEAR or (word.is_title and not word.like_num)) and (
+        re.match(_YEAR, doc[end - 1].text) is not None and word.text not in known.MONTHS
+    )
 
 
 def _capital(token: Any) -> bool:
@@ -227,6 +238,7 @@ def _patterns() -> dict[str, list[list[dict[str, Any]]]]:
             [*amount, {"LOWER": {"IN": list(known.DATE_UNITS)}}],
             [number, dash, number, {"LOWER": {"IN": list(known.DATE_UNITS)}}],
             [{"LOWER": {"IN": list(_BEFORE_YEAR)}}, year],
+            [{"IS_TITLE": True, "LIKE_NUM": False}, year],
             [year, dash, {"TEXT": {"REGEX": r"^\d{2,4}$"}}],
         ],
         "TIME": [
