@@ -11,6 +11,8 @@ VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
 AT_LEAST = {
     "mash_reward.json": 14,
     "matchtir_dual_advantage.json": 3,
+    "minprompt_domset.json": 60,
+    "minprompt_text_vectors.json": 37,
     "otc_vectors.jsonl": 150,
     "searchr1_vectors.jsonl": 90,
     "smart_parser_vectors.jsonl": 20,

@@ -12,6 +12,7 @@ from toolwise.cli import (
     data_boundary,
     data_curate,
     data_dast,
+    data_minprompt,
     data_nile,
     data_tinyllm,
     data_toolrl,
@@ -81,6 +82,9 @@ datasets.command("boundary", short_help="Of what was probed, keep what the model
 datasets.command("nile", short_help="NILE: answers in line with what a model knows.")(data_nile.nile)
 datasets.command("dast", short_help="DAST: more, and longer, answers to harder questions.")(data_dast.dast)
 datasets.command("tinyllm", short_help="TinyLLM: rationales of several teachers.")(data_tinyllm.tinyllm)
+datasets.add_typer(
+    data_minprompt.app, name="minprompt", short_help="Few sentences that cover a text's facts."
+)
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 

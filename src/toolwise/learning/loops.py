@@ -104,7 +104,7 @@ def train_supervised(
             metrics["validation_loss"] = learner.evaluate(validation, objective)["loss"]
         return metrics
 
-    return _train(
+    return run_steps(
         learner, run, total, prepare, update, seed, checkpoint_every, tokenizer=tokenizer, progress=progress
     )
 
@@ -235,7 +235,7 @@ def train_policy(
         run.write_rollouts(step, rollout_records(step, experience, trees=written_trees, decode=decode))
         return metrics
 
-    return _train(
+    return run_steps(
         learner,
         run,
         steps,
@@ -268,7 +268,7 @@ def check_critic(advantage: AdvantageEstimator, there: bool) -> None:
         )
 
 
-def _train(
+def run_steps(
     learner: Learner,
     run: RunFolder,
     steps: int,

@@ -92,6 +92,23 @@ def recipe_of_run(
     return None
 
 
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """A mapping from YAML in which no key stands twice.
+
+    Raises:
+        ToolwiseError: It is none; names the line.
+    """
+    return _parse(text, where)
+
+
+def set_keys(raw: dict[str, Any], values: Mapping[str, Any], overrides: Sequence[str] = ()) -> None:
+    """Set dotted keys in place: values first, then ``a.b=c``; errors as in `load_recipe`."""
+    for key, value in values.items():
+        _set(raw, key, value)
+    for override in overrides:
+        _set(raw, *_read_override(override))
+
+
 def _text(source: str | Path) -> tuple[str, str]:
     name = str(source)
     path = Path(source)
@@ -194,10 +211,7 @@ def _build(
         raise ToolwiseError(problem, where=where, mend="it takes: sft or rl")
     model = STAGES[stage]
     _default_types(raw, model)
-    for key, value in (values or {}).items():
-        _set(raw, key, value)
-    for override in overrides:
-        _set(raw, *_read_override(override))
+    set_keys(raw, values or {}, overrides)
     _default_types(raw, model)
     try:
         return model.model_validate(raw)

@@ -93,6 +93,22 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "data pipeline; the score of consistency is ours",
     ),
     SystemEntry("TinyLLM", "2402.04616", "several teachers", "runs", ("tinyllm",), "causal students only"),
+    SystemEntry(
+        "MinPrompt",
+        "2310.05007",
+        "few-shot QA data",
+        "runs",
+        ("minprompt",),
+        "toolwise data minprompt; causal models, no BART",
+    ),
+    SystemEntry(
+        "Gotta",
+        "2306.04101",
+        "cloze augmentation",
+        "runs",
+        ("minprompt",),
+        "toolwise data minprompt --set questions=cloze; any entity is masked, no knowledge base",
+    ),
     SystemEntry("MASH", "2510.01152", "pay per search", "parts", (), "reward; no recipe"),
     SystemEntry(
         "MatchTIR", "2601.10712", "turn credit by matching", "parts", (), "advantage; no matching reward"
@@ -118,10 +134,12 @@ SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("RM-R1", "2505.02387", "reward models that reason", _NO),
     SystemEntry("IterAlign", "2403.18341", "constitutions from data", _NO),
     SystemEntry("DecisionFlow", "2505.21397", "explicit decision models", _NO),
-    SystemEntry("MinPrompt", "2310.05007", "few-shot QA data", _NO),
     SystemEntry("PlayBest", "2306.04090", "planning by diffusion", _NO),
     SystemEntry("ReLiable", "CIKM 2022", "offline tactical decisions", _NO),
     SystemEntry("ImPart", "2504.13237", "sparse weight deltas", _NO),
     SystemEntry("Gotta", "2306.04101", "cloze augmentation", _NO),
+    SystemEntry("DAST", "2503.09029", "difficulty-aware self-training", _NO),
+    SystemEntry("NILE", "2412.16686", "consistent instruction data", _NO),
+    SystemEntry("TinyLLM", "2402.04616", "several teachers", _NO),
 )
 """All of them, those that run first."""

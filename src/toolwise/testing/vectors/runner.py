@@ -14,6 +14,8 @@ from toolwise.testing.vectors.comparison import Check
 IMPLEMENTED = {
     "mash_reward.json": "mash:checks",
     "matchtir_dual_advantage.json": "matchtir:checks",
+    "minprompt_domset.json": "minprompt:set_checks",
+    "minprompt_text_vectors.json": "minprompt:text_checks",
     "otc_vectors.jsonl": "otc:checks",
     "searchr1_vectors.jsonl": "search_r1:checks",
     "smart_parser_vectors.jsonl": "smart:checks",

@@ -1,0 +1,48 @@
+"""MinPrompt: the few sentences that cover a text's facts, as questions to train on (arXiv 2310.05007)."""
+
+from toolwise.data.minprompt.entities import Entity, Finder, build_finder
+from toolwise.data.minprompt.graph import SentenceGraph, sentence_graph
+from toolwise.data.minprompt.pipeline import (
+    STAGES,
+    entity_stage,
+    graph_stage,
+    question_stage,
+    read_stage_texts,
+    record_stage,
+    run_pipeline,
+    select_stage,
+    sentence_stage,
+    stage_path,
+)
+from toolwise.data.minprompt.selection import Selection, degrees, select
+from toolwise.data.minprompt.settings import MinPromptSettings
+from toolwise.data.minprompt.sources import Question, Text, read_questions
+from toolwise.data.minprompt.stage import StageReport, read_report, read_stage
+
+__all__ = [
+    "STAGES",
+    "Entity",
+    "Finder",
+    "MinPromptSettings",
+    "Question",
+    "Selection",
+    "SentenceGraph",
+    "StageReport",
+    "Text",
+    "build_finder",
+    "degrees",
+    "entity_stage",
+    "graph_stage",
+    "question_stage",
+    "read_questions",
+    "read_report",
+    "read_stage",
+    "read_stage_texts",
+    "record_stage",
+    "run_pipeline",
+    "select",
+    "select_stage",
+    "sentence_graph",
+    "sentence_stage",
+    "stage_path",
+]

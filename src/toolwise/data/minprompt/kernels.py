@@ -1,0 +1,219 @@
+"""The inner loops of selection, compiled by Numba. `plain_kernels` has the same functions in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from toolwise.data.minprompt.graph import Ids, Starts
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_LOW = np.int64(0xFFFFFFFF)
+
+
+def _compiled(function: _Function) -> _Function:
+    return cast(_Function, numba.njit(cache=True, nogil=True)(function))
+
+
+@_compiled
+def _sift(heap: NDArray[np.int64], size: int, place: int) -> None:
+    """Let the key at `place` sink until no child is larger."""
+    key = heap[place]
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] > heap[child]:
+            child += 1
+        if heap[child] <= key:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = key
+
+
+@_compiled
+def greedy(
+    sentence_start: Starts,
+    sentence_entities: Ids,
+    entity_start: Starts,
+    entity_sentences: Ids,
+    candidates: NDArray[np.bool_],
+    independent: bool,
+) -> tuple[Ids, Ids]:
+    """Pick the sentence that newly covers most, the lowest id of equals, until all candidates are covered.
+
+    Lazy (Minoux 1978): a key in the heap is an upper bound, because what a sentence would newly cover only
+    shrinks. The bound is first tightened by the number of uncovered sentences of each entity, which costs a
+    few additions; only a sentence that is still on top is counted by set union. Entity lists lose their covered
+    sentences whenever they are walked.
+
+    Args:
+        sentence_start: See `SentenceGraph`.
+        sentence_entities: See `SentenceGraph`.
+        entity_start: See `SentenceGraph`.
+        entity_sentences: See `SentenceGraph`.
+        candidates: What is picked from and covered; a neighbour of a candidate must be one, too.
+        independent: Covered sentences cannot be picked (the published Algorithm 1) instead of can (cover).
+
+    Returns:
+        The picked sentences in order, and how many each newly covered (itself included).
+    """
+    nodes, entities = len(sentence_start) - 1, len(entity_start) - 1
+    lists = entity_sentences.copy()
+    length = np.empty(entities, np.int32)
+    for entity in range(entities):
+        length[entity] = entity_start[entity + 1] - entity_start[entity]
+    live = length.copy()
+    covered = np.zeros(nodes, np.bool_)
+    seen = np.zeros(nodes, np.int32)
+    counted_at = np.full(nodes, -1, np.int32)
+    heap = np.empty(nodes, np.int64)
+    size, left, evaluations = 0, 0, 0
+    for node in range(nodes):
+        if not candidates[node]:
+            covered[node] = True
+            continue
+        left += 1
+    for node in range(nodes):
+        if not candidates[node]:
+            continue
+        bound = 1
+        for place in range(sentence_start[node], sentence_start[node + 1]):
+            bound += length[sentence_entities[place]] - 1
+        heap[size] = (np.int64(min(bound, left)) << 32) | (_LOW - node)
+        size += 1
+    for place in range(size // 2 - 1, -1, -1):
+        _sift(heap, size, place)
+    picked, gains = np.empty(size, np.int32), np.empty(size, np.int32)
+    count = 0
+    while left > 0:
+        key = heap[0]
+        node = _LOW - (key & _LOW)
+        bound = key >> 32
+        first, last = sentence_start[node], sentence_start[node + 1]
+        own = 0 if covered[node] else 1
+        if independent and own == 0:
+            size -= 1
+            heap[0] = heap[size]
+            _sift(heap, size, 0)
+            continue
+        if counted_at[node] != count:
+            cheap = own
+            for place in range(first, last):
+                cheap += live[sentence_entities[place]] - own
+            if cheap < bound:
+                if cheap == 0:
+                    size -= 1
+                    heap[0] = heap[size]
+                else:
+                    heap[0] = (np.int64(cheap) << 32) | (_LOW - node)
+                _sift(heap, size, 0)
+                continue
+            evaluations += 1
+            gain = own
+            seen[node] = evaluations
+            for place in range(first, last):
+                entity = sentence_entities[place]
+                begin = entity_start[entity]
+                kept = begin
+                for where in range(begin, begin + length[entity]):
+                    other = lists[where]
+                    if not covered[other]:
+                        lists[kept] = other
+                        kept += 1
+                        if seen[other] != evaluations:
+                            seen[other] = evaluations
+                            gain += 1
+                length[entity] = kept - begin
+            counted_at[node] = count
+            if gain < bound:
+                if gain == 0:
+                    size -= 1
+                    heap[0] = heap[size]
+                else:
+                    heap[0] = (np.int64(gain) << 32) | (_LOW - node)
+                _sift(heap, size, 0)
+                continue
+            bound = gain
+        picked[count] = node
+        gains[count] = bound
+        count += 1
+        left -= bound
+        size -= 1
+        heap[0] = heap[size]
+        _sift(heap, size, 0)
+        if own:
+            covered[node] = True
+            for place in range(first, last):
+                live[sentence_entities[place]] -= 1
+        for place in range(first, last):
+            entity = sentence_entities[place]
+            begin = entity_start[entity]
+            for where in range(begin, begin + length[entity]):
+                other = lists[where]
+                if not covered[other]:
+                    covered[other] = True
+                    for near in range(sentence_start[other], sentence_start[other + 1]):
+                        live[sentence_entities[near]] -= 1
+            length[entity] = 0
+    return picked[:count].copy(), gains[:count].copy()
+
+
+@_compiled
+def in_order(
+    sentence_start: Starts,
+    sentence_entities: Ids,
+    entity_start: Starts,
+    entity_sentences: Ids,
+    candidates: NDArray[np.bool_],
+) -> tuple[Ids, Ids]:
+    """Pick the uncovered candidate of the lowest id until all are covered; arguments and result as `greedy`."""
+    nodes = len(sentence_start) - 1
+    covered = ~candidates
+    walked = np.zeros(len(entity_start) - 1, np.bool_)
+    picked, gains = np.empty(nodes, np.int32), np.empty(nodes, np.int32)
+    count = 0
+    for node in range(nodes):
+        if covered[node]:
+            continue
+        covered[node] = True
+        gain = 1
+        for place in range(sentence_start[node], sentence_start[node + 1]):
+            entity = sentence_entities[place]
+            if walked[entity]:
+                continue
+            walked[entity] = True
+            for where in range(entity_start[entity], entity_start[entity + 1]):
+                other = entity_sentences[where]
+                if not covered[other]:
+                    covered[other] = True
+                    gain += 1
+        picked[count] = node
+        gains[count] = gain
+        count += 1
+    return picked[:count].copy(), gains[:count].copy()
+
+
+@_compiled
+def degrees(
+    sentence_start: Starts, sentence_entities: Ids, entity_start: Starts, entity_sentences: Ids
+) -> Ids:
+    """Number of neighbours of each sentence by set union, shape (sentences,)."""
+    nodes = len(sentence_start) - 1
+    seen = np.full(nodes, -1, np.int32)
+    found = np.zeros(nodes, np.int32)
+    for node in range(nodes):
+        seen[node] = node
+        for place in range(sentence_start[node], sentence_start[node + 1]):
+            entity = sentence_entities[place]
+            for where in range(entity_start[entity], entity_start[entity + 1]):
+                other = entity_sentences[where]
+                if seen[other] != node:
+                    seen[other] = node
+                    found[node] += 1
+    return found

@@ -1,0 +1,263 @@
+"""Few-shot question answering: splits, training on questions and augmentation, F1 and EM (MinPrompt, section 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+from toolwise.core import RolloutTree, Task, ToolwiseError, Turn, seed_for
+from toolwise.data.minprompt.prompts import extract_answer, prompt_source, prompt_target
+from toolwise.data.minprompt.sources import Question
+from toolwise.learning import Learner, RunFolder, TokenTree
+from toolwise.learning.joint import train_joint
+from toolwise.rewards.text import exact_match, f1_score
+from toolwise.sampling import SamplingParams
+from toolwise.sampling.engine import EmbeddedSampler
+from toolwise.systems.few_shot_recipe import FewShotRecipe
+from toolwise.systems.fresh import fresh_model
+from toolwise.systems.models import load_model
+
+Pair = tuple[str, str]
+"""Source and target of a prompt record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one trained model reached on the test questions.
+
+    Attributes:
+        shots: Questions it was trained on.
+        seed: Of the run.
+        f1: Mean token F1, in [0, 1].
+        exact: Mean exact match.
+        questions: Number of test questions.
+        cut: Test questions whose answer was not finished within the limit of tokens.
+    """
+
+    shots: int
+    seed: int
+    f1: float
+    exact: float
+    questions: int
+    cut: int
+
+
+def split_by_group(questions: Sequence[Question], share: float) -> tuple[list[Question], list[Question]]:
+    """Training and test questions that have no article (or context) in common; the groups' names decide.
+
+    Raises:
+        ToolwiseError: There are fewer than two groups.
+    """
+    groups = sorted(dict.fromkeys(one.group for one in questions), key=lambda name: seed_for("test", name))
+    if len(groups) < 2:
+        raise ToolwiseError(
+            "all questions are of one group", where="split", mend="give a file with more texts"
+        )
+    count = min(len(groups) - 1, max(1, round(share * len(groups))))
+    held = set(groups[:count])
+    return [one for one in questions if one.group not in held], [
+        one for one in questions if one.group in held
+    ]
+
+
+def few_shot_split(
+    questions: Sequence[Question], shots: int, seed: int
+) -> tuple[list[Question], list[Question]]:
+    """So many questions to train on, and as many others to develop on; splits of two sizes are not nested.
+
+    The published development set overlaps the training set; this one does not.
+
+    Raises:
+        ToolwiseError: There are too few.
+    """
+    if shots > len(questions):
+        raise ToolwiseError(
+            f"there are {len(questions)} questions to draw {shots} from", where="shots", mend="draw fewer"
+        )
+    drawn = random.Random(seed_for("few-shot", shots, seed)).sample(list(questions), len(questions))
+    return drawn[:shots], drawn[shots : 2 * shots]
+
+
+def pair_tree(name: str, pair: Pair, tokenizer: Any, source_tokens: int) -> TokenTree:
+    """A prompt record as what the learner takes: the source is read, the whole target is learned."""
+    source, target = pair
+    # The question stands first, so that a long context is cut and not the question.
+    read = tokenizer.encode(source)[:source_tokens] + tokenizer.encode("\n")
+    written = [*tokenizer.encode(target), tokenizer.eos_token_id]
+    task = Task(name, ({"role": "user", "content": source},))
+    turns = [Turn("prompt", tuple(read), source), Turn("assistant", tuple(written), target)]
+    return TokenTree.supervised(RolloutTree.demonstration(task, turns))
+
+
+def train_few_shot(
+    recipe: FewShotRecipe,
+    training: Sequence[Question],
+    augmentation: Sequence[Pair],
+    out: Path,
+    seed: int,
+    texts: Sequence[str] = (),
+) -> tuple[Any, Any]:
+    """Train one model; the same call goes on where the run in `out` stopped.
+
+    Args:
+        recipe: What to do.
+        training: The few questions.
+        augmentation: Sources and targets beside them.
+        out: The run folder.
+        seed: Of the fresh weights and the orders.
+        texts: What a fresh model's tokenizer is trained on, besides the pairs.
+
+    Returns:
+        Model and tokenizer.
+
+    Raises:
+        ToolwiseError: No model is given, or what `train_joint` raises.
+    """
+    pairs = [
+        (prompt_source(one.question, one.context), prompt_target(one.question, one.answers[0]))
+        for one in training
+    ]
+    if recipe.model.init is not None:
+        seen = [text for pair in (*pairs, *augmentation) for text in pair]
+        model, tokenizer = fresh_model(recipe.model.init, [*texts, *seen], seed)
+    elif recipe.model.source is not None:
+        model, tokenizer = load_model(recipe.model.source)
+    else:
+        raise ToolwiseError(
+            "no model is given", where="model.source", mend="add --model DIR, or keep model.init"
+        )
+    run = RunFolder(out)
+    run.write_config(
+        recipe.model_dump(mode="json")
+        | {"seed": seed, "questions": len(training), "augmentation": len(augmentation)}
+    )
+    length = recipe.source_tokens
+
+    def trees(kind: str, given: Sequence[Pair]) -> list[TokenTree]:
+        return [pair_tree(f"{kind}-{number}", pair, tokenizer, length) for number, pair in enumerate(given)]
+
+    steps = -(-len(pairs) // recipe.training.batch_size) * recipe.training.epochs
+    learner = Learner(model, recipe.learner.settled(max(1, round(steps))))
+    train_joint(
+        learner,
+        trees("question", pairs),
+        trees("augmentation", augmentation) if recipe.training.weight else [],
+        run=run,
+        batch_size=recipe.training.batch_size,
+        epochs=recipe.training.epochs,
+        weight=recipe.training.weight,
+        seed=seed,
+        checkpoint_every=recipe.training.checkpoint_every,
+        tokenizer=tokenizer,
+    )
+    run.close()
+    model.eval()
+    return model, tokenizer
+
+
+def answer_questions(
+    model: Any, tokenizer: Any, questions: Sequence[Question], recipe: FewShotRecipe
+) -> list[tuple[str, bool]]:
+    """The answer to each question, greedily, and whether it was cut by the limit of tokens."""
+    sampler = EmbeddedSampler(model, decode=lambda ids: str(tokenizer.decode(list(ids))))
+    params = SamplingParams(
+        max_tokens=recipe.answer_tokens, temperature=0.0, stop_token_ids=(tokenizer.eos_token_id,)
+    )
+
+    async def one(question: Question) -> tuple[str, bool]:
+        source = tokenizer.encode(prompt_source(question.question, question.context))[: recipe.source_tokens]
+        sample = await sampler.generate(source + tokenizer.encode("\n"), params)
+        ended = bool(sample.token_ids) and sample.token_ids[-1] == tokenizer.eos_token_id
+        text = str(tokenizer.decode(list(sample.token_ids[: -1 if ended else None])))
+        return extract_answer(text), not ended
+
+    async def run() -> list[tuple[str, bool]]:
+        return list(await asyncio.gather(*(one(question) for question in questions)))
+
+    return asyncio.run(run())
+
+
+def run_few_shot(
+    recipe: FewShotRecipe,
+    questions: Sequence[Question],
+    augmentation: Sequence[dict[str, Any]],
+    out: Path,
+    say: Callable[[str], None] = print,
+) -> list[Scores]:
+    """All sizes and seeds of a recipe: train, answer the test questions, write ``scores.json``.
+
+    Augmentation from the contexts of test questions is left out and counted.
+
+    Args:
+        recipe: What to do.
+        questions: Of the source.
+        augmentation: Records with ``source``, ``target`` and ``context``.
+        out: The folder.
+        say: Hears of each run.
+    """
+    pool, test = split_by_group(questions, recipe.test_share)
+    test = test[: recipe.test_limit]
+    forbidden = {" ".join(one.context.split()) for one in test}
+    usable = [row for row in augmentation if " ".join(row["context"].split()) not in forbidden]
+    say(f"{len(pool)} questions to draw from, {len(test)} to test on; {len(usable)} of {len(augmentation)} "
+        "records do not come from the contexts of test questions")  # fmt: skip
+    pairs = [(row["source"], row["target"]) for row in usable]
+    texts = [one.context for one in pool]
+    scores = []
+    for shots in recipe.shots:
+        for seed in recipe.seeds:
+            training, _ = few_shot_split(pool, shots, seed)
+            folder = out / f"shots-{shots}-seed-{seed}"
+            model, tokenizer = train_few_shot(recipe, training, pairs, folder, seed, texts)
+            found = answer_questions(model, tokenizer, test, recipe)
+            rows = list(zip(test, found, strict=True))
+            scores.append(
+                Scores(
+                    shots,
+                    seed,
+                    fmean(f1_score(answer, one.answers) for one, (answer, _) in rows),
+                    fmean(exact_match(answer, one.answers) for one, (answer, _) in rows),
+                    len(test),
+                    sum(cut for _, cut in found),
+                )
+            )
+            lines = [
+                json.dumps(
+                    {"id": one.id, "question": one.question, "answer": answer, "golds": one.answers},
+                    ensure_ascii=False,
+                )
+                for one, (answer, _) in rows
+            ]
+            (folder / "answers.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            say(f"{shots} shots, seed {seed}: F1 {scores[-1].f1:.3f}, EM {scores[-1].exact:.3f}")
+    (out / "scores.json").write_text(json.dumps([_record(one) for one in scores], indent=1), encoding="utf-8")
+    return scores
+
+
+def summary(scores: Sequence[Scores]) -> list[dict[str, float]]:
+    """Mean and population deviation over the seeds, for each number of shots."""
+    rows = []
+    for shots in dict.fromkeys(one.shots for one in scores):
+        these = [one for one in scores if one.shots == shots]
+        f1, exact = [one.f1 for one in these], [one.exact for one in these]
+        rows.append(
+            {
+                "shots": shots,
+                "seeds": len(these),
+                "f1": fmean(f1),
+                "f1_sd": pstdev(f1),
+                "em": fmean(exact),
+                "em_sd": pstdev(exact),
+            }
+        )
+    return rows
+
+
+def _record(one: Scores) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__slots__}
