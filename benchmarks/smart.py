@@ -3,8 +3,8 @@
 ``python -m benchmarks.smart [--seeds 0 1 2] [--out DIR]``. For each seed, two agents are compared. The
 almanac's cold start, whose demonstrator calls too often, stands for the paper's tool-prompt baseline: an
 instruction-tuned model that is given tools. As in the paper, SMART trains this very model further, on the
-world's chains of equally many questions, for two passes; with ``--start base`` it begins where the baseline
-began. The base model answering from memory stands for the reasoning baseline. A cell is one domain
+world's chains of equally many questions; with ``--start base`` it begins where the baseline began, with as
+much training. The base model answering from memory stands for the reasoning baseline. A cell is one domain
 of one seed.
 
 - Saving: unweighted mean over cells of (baseline - SMART) / baseline tool calls, against the tool prompt.
@@ -31,8 +31,6 @@ DOMAINS = ("math", "time", "intention", "two-hop")
 DECISION = r"\. This is ([^.,]+)"
 """Where a chain of the almanac decides."""
 TRAINED = ("tool prompt", "SMART")
-PASSES = 2
-"""Over the chains; the paper takes 3. After one, what a tool gave is not always copied right."""
 
 
 def run_seed(seed: int, out: Path, *, start: str, split: str, small: bool) -> dict[str, Any]:
@@ -53,16 +51,11 @@ def run_seed(seed: int, out: Path, *, start: str, split: str, small: bool) -> di
     memory = from_memory(Agent.load(world, base), chosen)
     found: dict[str, Any] = {"reasoning": _by_domain(memory)}
     checkpoint = base
-    longer = config.model_copy(update={"passes": 1 if small else PASSES})
     for name, kind in {"tool prompt": Agent, "SMART": SmartAgent}.items():
         folder = out / str(seed) / (name.replace(" ", "-") if kind is Agent else f"{name}-from-{start}")
         first = base if start == "base" else checkpoint
         checkpoint = cold_start(
-            kind.load(world, first),
-            config if kind is Agent else longer,
-            RunFolder(folder, keep=1),
-            seed=seed,
-            progress=_said(name),
+            kind.load(world, first), config, RunFolder(folder, keep=1), seed=seed, progress=_said(name)
         )
         agent = kind.load(world, checkpoint)
         outcomes, trees = evaluate(agent, tasks, seed=seed)
