@@ -31,8 +31,6 @@ DOMAINS = ("math", "time", "intention", "two-hop")
 DECISION = r"\. This is ([^.,]+)"
 """Where a chain of the almanac decides."""
 TRAINED = ("tool prompt", "SMART")
-FURTHER = 7e-4
-"""Highest learning rate where SMART trains the tool-prompt model further; its own was 2e-3."""
 
 
 def run_seed(seed: int, out: Path, *, start: str, split: str, small: bool) -> dict[str, Any]:
@@ -53,17 +51,11 @@ def run_seed(seed: int, out: Path, *, start: str, split: str, small: bool) -> di
     memory = from_memory(Agent.load(world, base), chosen)
     found: dict[str, Any] = {"reasoning": _by_domain(memory)}
     checkpoint = base
-    # A model that already acts is trained further more gently than one that has to learn how.
-    further = config if start == "base" else config.model_copy(update={"learning_rate": FURTHER})
     for name, kind in {"tool prompt": Agent, "SMART": SmartAgent}.items():
         folder = out / str(seed) / (name.replace(" ", "-") if kind is Agent else f"{name}-from-{start}")
         first = base if start == "base" else checkpoint
         checkpoint = cold_start(
-            kind.load(world, first),
-            config if kind is Agent else further,
-            RunFolder(folder, keep=1),
-            seed=seed,
-            progress=_said(name),
+            kind.load(world, first), config, RunFolder(folder, keep=1), seed=seed, progress=_said(name)
         )
         agent = kind.load(world, checkpoint)
         outcomes, trees = evaluate(agent, tasks, seed=seed)
