@@ -56,7 +56,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path, command, model_fold
 def test_ctrl_c_before_anything_has_begun_is_one_line_too(monkeypatch, command, model_folder, tasks_file):
     import toolwise.systems.policy as policy
 
-    def pressed(source):
+    def pressed(source, **settings):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(policy, "load_model", pressed)
