@@ -28,7 +28,7 @@ async def play_within(
     session = Session(task)
     try:
         async with asyncio.timeout(seconds) as deadline:
-            rollout_deadline.set(deadline)
+            rollout_deadline.set(deadline)  # An engine that is down may stop this clock.
             return turns, await play(turns, session)
     except TimeoutError:
         if not deadline.expired():
