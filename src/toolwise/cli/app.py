@@ -38,9 +38,7 @@ app = typer.Typer(
     help="Post-train language-model agents that think when they know and act when they don't.\n\n"
     "Begin with: toolwise quickstart",
 )
-train = typer.Typer(
-    no_args_is_help=True, help="Train: sft imitates, dpo prefers, rl learns from rewards."
-)
+train = typer.Typer(no_args_is_help=True, help="Train: sft imitates, dpo prefers, rl learns from rewards.")
 show = typer.Typer(no_args_is_help=True, help="Show what would be trained on.")
 datasets = typer.Typer(no_args_is_help=True, help="Make training data.")
 world = typer.Typer(no_args_is_help=True, help="The almanac, the small synthetic world of the quickstart.")
