@@ -1,4 +1,4 @@
-.PHONY: check format lint types imports docs test coverage lock
+.PHONY: check format lint types imports docs test coverage bench lock
 
 RUN = uv run
 
@@ -28,6 +28,9 @@ test:
 coverage:
 	test -f .coverage || $(RUN) pytest --cov
 	$(RUN) coverage report --fail-under=80
+
+bench:  ## speed against peers, one table; takes some minutes
+	$(RUN) --group bench python -m benchmarks.all
 
 lock:  ## pin the versions that were tested
 	$(RUN) python scripts/lock.py

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 import yaml
+from model_folders import write_lines
 
 from toolwise.core import ToolwiseError
 from toolwise.systems import evaluate_model, load_recipe
+from toolwise.systems.benchmarking import benchmark_items, run_benchmark
 from toolwise.systems.trying import masks_of_rollouts, try_model
 from toolwise.tools import Tool
 
@@ -64,3 +66,10 @@ def test_evaluating_and_trying_close_their_tools(recipe, tmp_path):
     assert EVENTS == ["closed"] * 2
     assert list(masks_of_rollouts(loaded, samples=2, say=str))
     assert EVENTS == ["closed"] * 3
+
+
+def test_a_benchmark_closes_its_tools(recipe, tmp_path):
+    write_lines(tmp_path / "NQ-open.dev.jsonl", [{"question": "who", "answer": ["I"]}])
+    benchmark, items = benchmark_items("nq-open", tmp_path)
+    run_benchmark(benchmark, items, load_recipe(str(recipe)), tmp_path / "results", "policy", say=str)
+    assert EVENTS == ["closed"]

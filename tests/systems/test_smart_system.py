@@ -32,6 +32,14 @@ def test_the_recipe_has_the_settings_of_the_paper():
     assert recipe.dialect.type == "smart"
 
 
+def test_the_recipe_for_real_models_has_the_adapter_and_the_tools_of_the_paper():
+    recipe, small = load_recipe("smart-lora"), load_recipe("smart-sft")
+    assert (recipe.model.lora.rank, recipe.model.lora.alpha, recipe.model.lora.dropout) == (16, 32, 0.05)
+    assert recipe.model.lora.targets is None
+    assert [tool.type for tool in recipe.tools] == ["python", "search", "ask_user"]
+    assert (recipe.learner, recipe.training) == (small.learner, small.training)
+
+
 def test_the_almanac_writes_its_chains_itself_and_the_recipe_trains_on_them(tmp_path):
     done = run("data", "smart-er", "--domain", "almanac", "--out", tmp_path, "--limit", 2)
     assert done.exit_code == 0, done.output

@@ -1,11 +1,13 @@
-"""Building the isolation engines, and finding what they leave behind."""
+"""Building the isolation engines, attacking them, and finding what they leave behind."""
 
 import os
+import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
-from toolwise.core import ToolwiseError
+from toolwise.core import ErrorKind, ToolwiseError
 from toolwise.tools.sandbox import ENGINES, SandboxLimits
 
 MEMORY = (512 << 20) + 4096 * os.getpid()
@@ -17,6 +19,18 @@ def built(name, **limits):
         return ENGINES[name](SandboxLimits(**{"memory_bytes": MEMORY, **limits}))
     except ToolwiseError as error:
         pytest.skip(f"{name}: {error}")
+
+
+def attack(engine, source):
+    return engine.run(textwrap.dedent(source), threading.Event())
+
+
+def refused(outcome, *words):
+    """The code failed by an exception that says one of the words."""
+    assert outcome.error is ErrorKind.TOOL_FAILURE
+    assert outcome.problem == "the code failed"
+    last = outcome.text.splitlines()[-1]
+    assert any(word in last for word in words), outcome.text
 
 
 def sandbox_processes(memory=MEMORY):

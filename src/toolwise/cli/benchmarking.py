@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +57,7 @@ def benchmark(
         run_benchmark,
         score_predictions,
     )
+    from toolwise.systems.result_file import file_stem
 
     if (model is None) == (predictions is None):
         raise ToolwiseError(
@@ -67,7 +67,7 @@ def benchmark(
         name, data, categories=category, limit=limit, underscore_names=underscore_names
     )
     console = Console()
-    label = policy or re.sub(r"[^\w.-]+", "-", Path(model or "").name or (predictions or Path()).stem)
+    label = policy or file_stem(Path(model or "").name or (predictions or Path()).stem)
     if predictions is not None:
         run = score_predictions(chosen, tasks, read_predictions(predictions), out, label, partial=partial)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -145,9 +144,11 @@ class Given:
 
 def policy_name(recipe: RLRecipe, given: Given, named: str | None) -> str:
     """What the model is called in results: as the user says, else after its folder or its name."""
+    from toolwise.systems.result_file import file_stem
+
     endpoint = recipe.model.endpoint
     source = endpoint.model if endpoint is not None else given.model or recipe.system
-    return named or re.sub(r"[^\w.-]+", "-", Path(source).name)
+    return named or file_stem(Path(source).name)
 
 
 def training_recipe(source: str, given: Given, stage: Literal["sft", "dpo", "rl"] | None = None) -> AnyRecipe:

@@ -9,7 +9,8 @@ from typing import Any
 
 from toolwise.core import Message, Task, ToolwiseError
 from toolwise.core.records import Row, read_rows
-from toolwise.data.formats import gsm8k_conversation, list_rows, rlla_conversation
+from toolwise.data.formats import gsm8k_conversation, rlla_conversation
+from toolwise.data.json_list import list_rows
 from toolwise.data.messages import check_calls, check_keys
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.tasks import TaskFormat

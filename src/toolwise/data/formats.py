@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from toolwise.core import Message, Task, ToolwiseError
-from toolwise.core.records import Row, read_rows
-from toolwise.data.json_list import json_list_rows
+from toolwise.core.records import Row
 from toolwise.tools.calculator import calculate
 from toolwise.tools.tool import ToolError
 
@@ -71,15 +69,6 @@ def gsm8k_conversation(row: Row) -> Conversation:
     thought = (thought + worked[place:]).strip()
     messages.append({"role": "assistant", "content": answer, "reasoning_content": thought})
     return f"gsm8k-{row.number}", tuple(messages), ("calculator",)
-
-
-def list_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file as `read_rows` takes it, or of a ``.json`` file that holds one list.
-
-    Raises:
-        ToolwiseError: The file is missing, or is none of these.
-    """
-    return json_list_rows(path) if path.suffix == ".json" else read_rows(path)
 
 
 def rlla_task(row: Row) -> Task:

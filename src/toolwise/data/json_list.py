@@ -1,4 +1,4 @@
-"""Rows of a ``.json`` file that holds one list, as many published data sets do."""
+"""Rows of files that hold one JSON list, as many published data sets do, beside those of `read_rows`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from toolwise.core import ToolwiseError
-from toolwise.core.records import Row
+from toolwise.core.records import Row, read_rows
+
+
+def list_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file as `read_rows` takes it, or of a ``.json`` file that holds one list.
+
+    Raises:
+        ToolwiseError: The file is missing, or is none of these.
+    """
+    return json_list_rows(path) if path.suffix == ".json" else read_rows(path)
 
 
 def json_list_rows(path: Path) -> Iterator[Row]:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolwise.core import Task, ToolwiseError
-from toolwise.core.records import Row, read_rows
-from toolwise.data.json_list import json_list_rows
+from toolwise.core.records import Row
 
 _QUESTION = ("question", "Question")
 _ANSWER = ("answer", "answers", "golden_answers", "Answer")
 _FORMAT = "is the file in the format that you named?"
-
-
-def qa_rows(path: Path) -> Iterator[Row]:
-    """The rows of a ``.jsonl``, ``.parquet`` or ``.json`` file, the last of which holds one list.
-
-    Raises:
-        ToolwiseError: The file cannot be read, or is none of them.
-    """
-    return json_list_rows(path) if path.suffix == ".json" else read_rows(path)
 
 
 def qa_task(row: Row) -> Task:

@@ -8,9 +8,10 @@ from typing import Literal
 
 from toolwise.core import Task
 from toolwise.core.records import Row, read_rows
-from toolwise.data.formats import gsm8k_task, list_rows, rlla_task
+from toolwise.data.formats import gsm8k_task, rlla_task
+from toolwise.data.json_list import list_rows
 from toolwise.data.messages import check_calls
-from toolwise.data.question_answering import qa_rows, qa_task, search_r1_task
+from toolwise.data.question_answering import qa_task, search_r1_task
 from toolwise.data.reading import read_all, unfolded
 from toolwise.data.writing import write_records
 
@@ -41,7 +42,7 @@ def read_tasks(path: str | Path, format: TaskFormat | None = None) -> list[Task]
     if format == "search_r1":
         return read_all(path, read_rows(path), search_r1_task)
     if format == "qa":
-        return read_all(path, qa_rows(path), qa_task)
+        return read_all(path, list_rows(path), qa_task)
     folded = ("prompt", "tools", "info") if path.suffix == ".parquet" else ()
 
     def make(row: Row) -> Task:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from toolwise.core import Task, ToolwiseError, seed_for
-from toolwise.core.records import Row, read_rows
+from toolwise.core.records import Row
 from toolwise.data.demonstrations import Demonstration
-from toolwise.data.formats import list_rows
 from toolwise.data.function_calling import masked, toolace_conversation, xlam_conversation
+from toolwise.data.json_list import list_rows
 from toolwise.data.reading import read_all
 from toolwise.dialects import toolrl_prompt, toolrl_turn, with_thought
 
@@ -125,7 +125,7 @@ def _conversations(
             return Demonstration(identity, messages, tools)
         return Demonstration(*masked((identity.replace("xlam", "hammer", 1), messages, tools), seed))
 
-    rows = list(list_rows(path) if path.suffix == ".json" else read_rows(path))
+    rows = list(list_rows(path))
     if bad_rows == "refuse":
         return read_all(path, rows, make)
     usable = []

@@ -19,48 +19,53 @@ from toolwise.dialects.tool_prompt import ToolPromptDialect
 from toolwise.dialects.toolrl import ToolRLDialect
 
 
-class HermesConfig(BaseModel):
-    """Hermes-style JSON calls in the model's own chat template."""
+class _TemplateConfig(BaseModel):
+    """What dialects have that are written in the model's own chat template, where it has one.
+
+    Attributes:
+        type: Which one.
+        template_arguments: Passed on to the template.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    type: Literal["hermes"] = "hermes"
+    type: str
     template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class HermesConfig(_TemplateConfig):
+    """Hermes-style JSON calls in the model's own chat template."""
+
+    type: Literal["hermes"] = "hermes"
 
     def build(self, tokenizer: Any) -> Dialect:
         """The dialect for this tokenizer."""
         return HermesDialect(tokenizer, self.template_arguments)
 
 
-class ToolRLConfig(BaseModel):
+class ToolRLConfig(_TemplateConfig):
     """ToolRL's tags in the model's own chat template."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["toolrl"] = "toolrl"
-    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
     def build(self, tokenizer: Any) -> Dialect:
         """The dialect for this tokenizer."""
         return ToolRLDialect(tokenizer, self.template_arguments)
 
 
-class Llama3Config(BaseModel):
+class Llama3Config(_TemplateConfig):
     """Llama 3's bare JSON calls in the model's own chat template."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["llama3"] = "llama3"
-    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
     def build(self, tokenizer: Any) -> Dialect:
         """The dialect for this tokenizer."""
         return Llama3Dialect(tokenizer, self.template_arguments)
 
 
-class MistralConfig(BaseModel):
+class MistralConfig(_TemplateConfig):
     """Mistral's list of calls in the model's own chat template."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["mistral"] = "mistral"
-    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
     def build(self, tokenizer: Any) -> Dialect:
         """The dialect for this tokenizer."""
@@ -76,25 +81,21 @@ class StepToolConfig(BaseModel):
     fenced: bool = False
 
 
-class _StepsConfig(BaseModel):
+class _StepsConfig(_TemplateConfig):
     """What both dialects of SMART have.
 
     Attributes:
-        template_arguments: Passed on to the template.
         instruction: Instead of the dialect's own; may hold ``{tool_lines}`` and ``{tool_names}``.
         tools: Tool of each step, by the step's name; those that are not named stay as they are.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
     instruction: str | None = None
     tools: dict[str, StepToolConfig] = Field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments of the dialect."""
         own = {name: StepTool(**config.model_dump()) for name, config in self.tools.items()}
-        given = {} if self.instruction is None else {"instruction": self.instruction}
-        return given | {"tools": {**STEP_TOOLS, **own}}
+        return {"instruction": self.instruction, "tools": {**STEP_TOOLS, **own}}
 
 
 class SmartConfig(_StepsConfig):
@@ -117,7 +118,7 @@ class ToolPromptConfig(_StepsConfig):
         return ToolPromptDialect(tokenizer, self.template_arguments, **self.options())
 
 
-class SearchR1Config(BaseModel):
+class SearchR1Config(_TemplateConfig):
     """Search-R1's tags in one running text; see `SearchR1Dialect`.
 
     Attributes:
@@ -125,9 +126,7 @@ class SearchR1Config(BaseModel):
         max_observation_tokens: Longer observations are cut; null: never.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     type: Literal["search_r1"] = "search_r1"
-    template_arguments: dict[str, JsonValue] = Field(default_factory=dict)
     variant: Variant = "search_r1"
     max_observation_tokens: int | None = Field(default=MAX_OBSERVATION_TOKENS, ge=32)
 

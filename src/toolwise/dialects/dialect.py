@@ -83,3 +83,11 @@ class Dialect(Protocol):
             message: ``content``, ``reasoning_content`` (the thought) and ``tool_calls``, each optional.
         """
         ...
+
+
+def without_stops(token_ids: Sequence[int], stop_token_ids: Sequence[int]) -> list[int]:
+    """The tokens of a turn without the tokens at its end that end it, shape (L,)."""
+    inner = list(token_ids)
+    while inner and inner[-1] in stop_token_ids:
+        inner.pop()
+    return inner

@@ -15,7 +15,7 @@ from typing import Any
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import as_call, malformed, read_object
 from toolwise.dialects.chat_template import ChatTemplate, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 
 THINK, THINK_END = "<think>", "</think>"
 CALL, CALL_END = "<tool_call>", "</tool_call>"
@@ -48,10 +48,7 @@ class HermesDialect:
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`."""
         text = self._template.decode(token_ids)
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         thought, calls, rest = _split(content, self._starts_in_thought)
         rest = rest.strip()
         if not calls and rest.startswith("{") and self._template.calls_bare:

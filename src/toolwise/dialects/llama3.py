@@ -16,7 +16,7 @@ from typing import Any
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import as_call, malformed, read_object
 from toolwise.dialects.chat_template import ChatTemplate, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 from toolwise.dialects.thoughts import split_thought, thought_text
 
 PYTHON_TAG, END_OF_MESSAGE = "<|python_tag|>", "<|eom_id|>"
@@ -57,10 +57,7 @@ class Llama3Dialect:
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`. What begins with a JSON object that names a call, or with the tag, is a call."""
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         thought, rest = split_thought(content)
         rest = rest.strip()
         tagged = rest.startswith(PYTHON_TAG)

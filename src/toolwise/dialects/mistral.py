@@ -17,7 +17,7 @@ from typing import Any
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import as_call, malformed, read_object
 from toolwise.dialects.chat_template import ChatTemplate, call_id, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 from toolwise.dialects.thoughts import split_thought, thought_text
 
 TOOL_CALLS = "[TOOL_CALLS]"
@@ -60,10 +60,7 @@ class MistralDialect:
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`."""
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         thought, rest = split_thought(content)
         said, tag, listed = rest.partition(TOOL_CALLS)
         calls = _read(listed) if tag else ()

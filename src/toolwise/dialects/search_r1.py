@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.chat_template import ChatTemplate, broken, special_tokens, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 
 Variant = Literal["search_r1", "otc"]
 
@@ -111,10 +111,7 @@ class SearchR1Dialect:
         """See `Dialect`. The first search or answer is what the turn does; without one it is malformed."""
         text = self._decode(token_ids)
         thought = "\n".join(found.strip() for found in _THINK.findall(text) if found.strip())
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        said = self._decode(inner)
+        said = self._decode(without_stops(token_ids, self.stop_token_ids))
         action = _ACTION.search(text)
         if action is None:
             return ParsedTurn(text, thought, error=ErrorKind.MALFORMED_CALL, content=said)

@@ -8,15 +8,15 @@ and with three of its five prompts never ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import malformed
-from toolwise.dialects.chat_template import ChatTemplate, with_parsed_arguments
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.chat_template import with_parsed_arguments
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 from toolwise.dialects.smart_steps import FINAL, Step
-from toolwise.dialects.step_tools import STEP_TOOLS, StepTool, asked_in, call_of, shown_tools, step_of
+from toolwise.dialects.step_dialect import StepDialect
+from toolwise.dialects.step_tools import call_of, step_of
 
 INSTRUCTION = """\
 You solve tasks with what you know and, where that is not enough, with tools.
@@ -65,45 +65,16 @@ def parse_tool_prompt(text: str) -> list[Step]:
     return [Step(_TITLE, text)]
 
 
-class ToolPromptDialect:
-    """See the module. Errors are those of `ChatTemplate`.
+class ToolPromptDialect(StepDialect):
+    """See the module and `StepDialect`."""
 
-    Args:
-        tokenizer: A transformers tokenizer with a chat template.
-        template_arguments: Passed on to the template.
-        instruction: Stands before the task; may hold ``{tool_lines}`` and ``{tool_names}``; empty for none.
-        tools: Tool of each kind of call.
-
-    Attributes:
-        stop_token_ids: The template's end of turn, and the tokenizer's end of text.
-        stop_strings: The line that a tool's output begins with, so that no policy makes one up.
-    """
-
-    def __init__(
-        self,
-        tokenizer: Any,
-        template_arguments: Mapping[str, Any] | None = None,
-        *,
-        instruction: str = INSTRUCTION,
-        tools: Mapping[str, StepTool] = STEP_TOOLS,
-    ) -> None:
-        self._template = ChatTemplate(tokenizer, template_arguments)
-        self._instruction, self._tools = instruction, dict(tools)
-        self.stop_token_ids: tuple[int, ...] = self._template.stop_token_ids
-        self.stop_strings: tuple[str, ...] = (f"\n{OUTPUT}",)
-
-    def render_prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int]:
-        """See `Dialect`. The last user message becomes the task, unless it is written as one already."""
-        shown = asked_in(messages, shown_tools(self._instruction, tools, self._tools))
-        return self._template.encode(self._template.prompt_text(shown))
+    own_instruction = INSTRUCTION
+    output_mark = OUTPUT
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`."""
         text = self._template.decode(token_ids)
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         written = f"\n{content}".partition(f"\n{OUTPUT}")[0].replace(FINAL, _ANSWER)
         try:
             first, *rest = parse_tool_prompt(written)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, ToolwiseError
 from toolwise.dialects.call_json import as_call, malformed, read_object
 from toolwise.dialects.chat_template import ChatTemplate
-from toolwise.dialects.dialect import ParsedTurn
+from toolwise.dialects.dialect import ParsedTurn, without_stops
 from toolwise.dialects.toolrl_prompt import toolrl_prompt, toolrl_results, toolrl_turn
 
 _THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
@@ -52,10 +52,7 @@ class ToolRLDialect:
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`. A turn may hold calls and a response at once; the response is the answer."""
         text = self._template.decode(token_ids)
-        inner = list(token_ids)
-        while inner and inner[-1] in self.stop_token_ids:
-            inner.pop()
-        content = self._template.decode(inner)
+        content = self._template.decode(without_stops(token_ids, self.stop_token_ids))
         think = _THINK.search(content)
         thought = think.group(1).strip() if think else ""
         # Tags that a thought merely mentions are no calls.

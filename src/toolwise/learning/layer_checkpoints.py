@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from toolwise.core import ToolwiseError
-from toolwise.learning.path_attention import NAME, along_paths
+from toolwise.learning.attention import NAMES, attending
 
 
 def checkpoint_layers(model: Any) -> None:
@@ -20,8 +20,9 @@ def checkpoint_layers(model: Any) -> None:
     config = model.config.get_text_config()
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        # Attention along paths is on in the forward pass only; the second one must attend alike.
-        again = along_paths(config) if config._attn_implementation == NAME else nullcontext()
+        # Attention along trees is on in the forward pass only; the second one must attend alike.
+        name = config._attn_implementation
+        again = attending(config, name) if name in NAMES else nullcontext()
         return nullcontext(), again
 
     settings = {"use_reentrant": False, "context_fn": contexts}

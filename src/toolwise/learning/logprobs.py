@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from toolwise.core import ToolwiseError
+from toolwise.learning.attention import attending, chosen_attention
 from toolwise.learning.packing import TokenBatch
-from toolwise.learning.path_attention import along_paths
 
 CHUNK_ELEMENTS = 1 << 22
 """Logits held at one time, in numbers: the chunk of tokens times the vocabulary stays below."""
@@ -62,10 +62,13 @@ def predicting_states(model: nn.Module, batch: TokenBatch) -> Tensor:
     body = model.get_decoder()  # type: ignore[operator]
     places = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "use_cache": False}
     if _plain_attention(config):
-        # A 4D mask keeps the model from making its own; attention along paths does not look at it.
+        # A 4D mask keeps the model from making its own; attention along trees does not look at it.
         unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
-        with along_paths(config.get_text_config()):
-            output = body(**places, attention_mask=unused, paths=batch.paths)
+        kind = batch.input_ids.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
+        name, more = chosen_attention(batch, dtype)
+        with attending(config.get_text_config(), name):
+            output = body(**places, attention_mask=unused, **more)
     else:
         output = body(**places, attention_mask=_masks(config, batch))
     hidden: Tensor = output.last_hidden_state
@@ -118,7 +121,10 @@ def _softcap(config: Any) -> float | None:
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
-    """Linear layer, log-softmax and gather, chunk by chunk; the backward pass computes the logits again."""
+    """Linear layer, log-softmax and gather, chunk by chunk.
+
+    The backward pass computes the logits again, unless a single chunk holds them all: that one is kept.
+    """
 
     @staticmethod
     def _logits(
@@ -165,7 +171,10 @@ class _ChunkedLogProbs(torch.autograd.Function):
                 entropies.append(-(logits.exp() * logits).sum(-1))
         logprobs, norm = torch.cat(found), torch.cat(norms)
         entropy = torch.cat(entropies) if with_entropy else torch.zeros_like(logprobs)
-        ctx.save_for_backward(hidden, weight, bias, targets, norm, entropy)
+        kept = logits if len(found) == 1 and cap is None else None
+        if kept is not None and not with_entropy:
+            kept.sub_(norm[:, None])
+        ctx.save_for_backward(hidden, weight, bias, targets, norm, entropy, kept)
         ctx.settings = (scale, cap, temperature, chunk)
         ctx.set_materialize_grads(False)
         return logprobs, entropy
@@ -173,7 +182,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """With p the probabilities: d logprob = onehot − p, d entropy = −p·(log p + entropy)."""
-        hidden, weight, bias, targets, norm, entropy = ctx.saved_tensors
+        hidden, weight, bias, targets, norm, entropy, kept = ctx.saved_tensors
         scale, cap, temperature, chunk = ctx.settings
         grad_logprob, grad_entropy = gradients
         if grad_logprob is None:
@@ -184,9 +193,13 @@ class _ChunkedLogProbs(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias, dtype=wide) if ctx.needs_input_grad[2] else None
         for start in range(0, len(targets), chunk):
             at = slice(start, start + chunk)
-            logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
-            bend = None if cap is None else 1 - (logits * (temperature / cap)).square()
-            logits.sub_(norm[at, None])
+            bend = None
+            if kept is not None:
+                logits = kept.clone() if grad_entropy is not None else kept
+            else:
+                logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
+                bend = None if cap is None else 1 - (logits * (temperature / cap)).square()
+                logits.sub_(norm[at, None])
             slope = logits.exp()
             if grad_entropy is not None:
                 logits.add_(entropy[at, None]).mul_(grad_entropy[at, None]).add_(grad_logprob[at, None])

@@ -2,14 +2,13 @@
 
 A dense mask over a row computes every pair of its tokens, of unrelated trees and of sibling branches too.
 Here each rollout's own tokens (those that no earlier rollout of the tree has) attend to the tokens of their
-path, gathered; every token is a query once.
+path, gathered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,67 +18,87 @@ from torch import Tensor, nn
 
 NAME = "toolwise_paths"
 BUCKET = 64
-"""Paths whose lengths round up to the same multiple of this are computed together."""
+"""Lengths that round up to the same multiple of this are computed together."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathGroup:
-    """P paths of similar length; places are indices into the flattened rows.
+    """P paths of similar lengths; places are indices into the flattened rows.
 
     Attributes:
-        queries: Places of the paths' own tokens, one after another, shape (Q,).
-        slots: Where each of them stands in the padded (P, Lq) block, shape (Q,).
+        queries: Places of the tokens that ask, 0 on padding, shape (P, Lq).
+        slots: Which of them, flattened, are the paths' own tokens, shape (Q,).
+        own: Places of those, shape (Q,).
         keys: Places of the tokens of each path, 0 on padding, shape (P, Lk).
-        mask: Which of them each query sees, bool, shape (P, 1, Lq, Lk).
+        mask: Which of them each query sees, bool, shape (P, 1, Lq, Lk); None where query i sees keys 0 … i.
     """
 
     queries: Tensor
     slots: Tensor
+    own: Tensor
     keys: Tensor
-    mask: Tensor
+    mask: Tensor | None
 
     def to(self, device: torch.device | str) -> PathGroup:
         """The same on another device."""
-        parts = (self.queries, self.slots, self.keys, self.mask)
-        return PathGroup(*(part.to(device, non_blocking=True) for part in parts))
+        queries, slots, own, keys = (
+            part.to(device, non_blocking=True) for part in (self.queries, self.slots, self.own, self.keys)
+        )
+        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
+        return PathGroup(queries, slots, own, keys, mask)
+
+    def scored(self, dtype: torch.dtype) -> PathGroup:
+        """The same with a mask that is added to the scores, so that no layer has to convert it again."""
+        if self.mask is None:
+            return self
+        added = torch.zeros_like(self.mask, dtype=dtype).masked_fill_(~self.mask, -torch.inf)
+        return replace(self, mask=added)
 
 
 def path_groups(paths: Sequence[NDArray[np.int64]]) -> tuple[PathGroup, ...]:
-    """Group paths by length.
+    """Group paths by their lengths and by how many tokens are their own.
 
     Args:
         paths: Places of the tokens of each rollout, root first; rollouts of one tree stand together.
     """
     seen: set[int] = set()
-    buckets: dict[int, list[tuple[NDArray[np.int64], int]]] = {}
+    buckets: dict[tuple[int, int], list[tuple[NDArray[np.int64], int]]] = {}
     for path in paths:
         # What a path shares with earlier ones is a prefix of it.
         shared = int(np.searchsorted([place not in seen for place in path.tolist()], True))
-        if shared == len(path):
+        own = len(path) - shared
+        if not own:
             continue
         seen.update(path[shared:].tolist())
-        buckets.setdefault(-(-len(path) // BUCKET), []).append((path, shared))
-    return tuple(_group(members) for _, members in sorted(buckets.items()))
+        # Asking for the shared tokens again is cheaper than a mask where they are the smaller part: causal
+        # attention computes half a square, a mask the whole rectangle.
+        asked = 0 if 2 * own > len(path) else -(-own // BUCKET)
+        buckets.setdefault((-(-len(path) // BUCKET), asked), []).append((path, shared))
+    return tuple(_group(members, causal=not asked) for (_, asked), members in sorted(buckets.items()))
 
 
-def _group(members: Sequence[tuple[NDArray[np.int64], int]]) -> PathGroup:
+def _group(members: Sequence[tuple[NDArray[np.int64], int]], *, causal: bool) -> PathGroup:
     longest = max(len(path) for path, _ in members)
-    widest = max(len(path) - shared for path, shared in members)
+    begins = [0 if causal else shared for _, shared in members]
+    widest = max(len(path) - begin for (path, _), begin in zip(members, begins, strict=True))
     keys = np.zeros((len(members), longest), dtype=np.int64)
+    queries = np.zeros((len(members), widest), dtype=np.int64)
     depth = np.zeros((len(members), widest), dtype=np.int64)
-    queries, slots = [], []
-    for number, (path, shared) in enumerate(members):
-        own = len(path) - shared
+    own, slots = [], []
+    for number, ((path, shared), begin) in enumerate(zip(members, begins, strict=True)):
+        asked = len(path) - begin
         keys[number, : len(path)] = path
-        depth[number, :own] = np.arange(shared, len(path))
-        queries.append(path[shared:])
-        slots.append(number * widest + np.arange(own))
-    mask = np.arange(longest) <= depth[:, None, :, None]
+        queries[number, :asked] = path[begin:]
+        depth[number, :asked] = np.arange(begin, len(path))
+        own.append(path[shared:])
+        slots.append(number * widest + np.arange(shared - begin, asked))
+    mask = None if causal else torch.from_numpy(np.arange(longest) <= depth[:, None, :, None])
     return PathGroup(
-        torch.from_numpy(np.concatenate(queries)),
+        torch.from_numpy(queries),
         torch.from_numpy(np.concatenate(slots)),
+        torch.from_numpy(np.concatenate(own)),
         torch.from_numpy(keys),
-        torch.from_numpy(mask),
+        mask,
     )
 
 
@@ -116,42 +135,32 @@ def attend_along_paths(
         for part in (query, key, value)
     )
     repeats = heads // key.shape[1]
+    # The kernels for a GPU that take a mask want as many key heads as query heads.
+    grouped = repeats > 1 and query.device.type == "cpu"
     output = flat_value.new_zeros(rows * length, heads, value.shape[-1])
     for group in paths:
-        count, width = group.mask.shape[0], group.mask.shape[2]
-        block = flat_query.new_zeros(count * width, heads, query.shape[-1])
-        block = block.index_copy(0, group.slots, flat_query.index_select(0, group.queries))
-        path_key, path_value = (
-            part.index_select(0, group.keys.flatten())
-            .view(*group.keys.shape, -1, part.shape[-1])
-            .transpose(1, 2)
-            for part in (flat_key, flat_value)
-        )
-        if repeats > 1:
+        asking = _gathered(flat_query, group.queries)
+        path_key, path_value = _gathered(flat_key, group.keys), _gathered(flat_value, group.keys)
+        if repeats > 1 and not grouped:
             path_key = path_key.repeat_interleave(repeats, dim=1)
             path_value = path_value.repeat_interleave(repeats, dim=1)
         found = nn.functional.scaled_dot_product_attention(
-            block.view(count, width, heads, -1).transpose(1, 2),
+            asking,
             path_key,
             path_value,
             attn_mask=group.mask,
+            is_causal=group.mask is None,
             dropout_p=dropout,
             scale=scaling,
+            enable_gqa=grouped,
         )
+        count, width = group.queries.shape
         own = found.transpose(1, 2).reshape(count * width, heads, -1).index_select(0, group.slots)
-        output = output.index_copy(0, group.queries, own)
+        output = output.index_copy(0, group.own, own)
     return output.view(rows, length, heads, -1), None
 
 
-@contextmanager
-def along_paths(config: Any) -> Iterator[None]:
-    """Let the layers of a model attend along paths for one forward pass (with ``paths=`` given to it)."""
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(NAME, attend_along_paths)
-    before = config._attn_implementation
-    config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+def _gathered(flat: Tensor, places: Tensor) -> Tensor:
+    """From (N, heads, size) those at places (P, L), shape (P, heads, L, size)."""
+    found = flat.index_select(0, places.flatten())
+    return found.view(*places.shape, *flat.shape[1:]).transpose(1, 2)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +21,7 @@ from toolwise.core import (
     seed_for,
 )
 from toolwise.dialects import Dialect
+from toolwise.rollout.deadline import play_within
 from toolwise.sampling import FinishReason, Sampler, SamplingParams
 from toolwise.tools import Session, Toolbox
 
@@ -113,17 +115,7 @@ class _Loop:
 
     async def play(self, sample: int) -> tuple[list[Turn], StopReason]:
         """One rollout: its turns after the prompt, and why it ended."""
-        turns: list[Turn] = []
-        session = Session(self.task)
-        try:
-            async with asyncio.timeout(self.limits.seconds) as deadline:
-                return turns, await self._play(sample, turns, session)
-        except TimeoutError:
-            if not deadline.expired():
-                raise  # The sampler's own: a server that does not answer is not a slow rollout.
-            return turns or [_nothing()], StopReason.DEADLINE
-        finally:
-            await session.close()
+        return await play_within(self.limits.seconds, self.task, partial(self._play, sample))
 
     async def _play(self, sample: int, turns: list[Turn], session: Session) -> StopReason:
         context = list(self.prompt_ids)
@@ -196,8 +188,3 @@ class _Loop:
             results=tuple(results),
             seconds=time.perf_counter() - start,
         )
-
-
-def _nothing() -> Turn:
-    """The turn of a rollout that was cut before it had said anything."""
-    return Turn("assistant", (), sampled=True, error=ErrorKind.TRUNCATED)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from toolwise.core import (
@@ -25,6 +26,7 @@ from toolwise.core import (
 )
 from toolwise.dialects.call_json import as_call, malformed, read_object
 from toolwise.rollout.agent import Limits
+from toolwise.rollout.deadline import play_within
 from toolwise.sampling import ChatModel, ChatParams, ChatReply, ContextLengthError
 from toolwise.tools import Session, Toolbox
 
@@ -95,17 +97,7 @@ class _ChatLoop:
 
     async def play(self, sample: int) -> tuple[list[Turn], StopReason]:
         """One rollout: its turns after the prompt, and why it ended."""
-        turns: list[Turn] = []
-        session = Session(self.task)
-        try:
-            async with asyncio.timeout(self.limits.seconds) as deadline:
-                return turns, await self._play(sample, turns, session)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            return turns or [_nothing()], StopReason.DEADLINE
-        finally:
-            await session.close()
+        return await play_within(self.limits.seconds, self.task, partial(self._play, sample))
 
     async def _play(self, sample: int, turns: list[Turn], session: Session) -> StopReason:
         messages: list[Message] = list(self.task.prompt)
@@ -159,11 +151,6 @@ class _ChatLoop:
             seconds=time.perf_counter() - start,
         )
         return turn, reply
-
-
-def _nothing() -> Turn:
-    """The turn of a rollout that was cut before it had said anything."""
-    return Turn("assistant", (), sampled=True, error=ErrorKind.TRUNCATED)
 
 
 def _thought_and_content(reply: ChatReply) -> tuple[str, str]:

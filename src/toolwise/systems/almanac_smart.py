@@ -9,7 +9,6 @@ from typing import ClassVar
 from toolwise.core import RolloutTree
 from toolwise.dialects import Dialect, SmartDialect
 from toolwise.evaluation import Outcome
-from toolwise.rewards import ExactMatchConfig
 from toolwise.rewards.text import exact_match
 from toolwise.rollout import Limits
 from toolwise.systems.almanac import Agent, ColdStartConfig
@@ -24,7 +23,6 @@ class SmartAgent(Agent):
     """A policy that writes SMART's steps."""
 
     limits: ClassVar[Limits] = Limits(max_turns=4, max_turn_tokens=120)
-    correct: ClassVar[ExactMatchConfig] = ExactMatchConfig()
 
     @property
     def dialect(self) -> Dialect:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from toolwise.data import benchmarks as files
 from toolwise.data.reading import read_all
 from toolwise.evaluation import benchmarks as scoring
 from toolwise.evaluation.benchmarks import Benchmark, Measure, Output, ScoredItem
-from toolwise.systems.result_file import other_results, write_result, writing
+from toolwise.systems.result_file import file_stem, other_results, write_result, writing
 
 if TYPE_CHECKING:
     from toolwise.systems.recipe import RLRecipe
@@ -195,9 +195,11 @@ def run_benchmark(
         if done is not None:
             done(finished, len(shown))
 
-    trees = loaded.collector(config, recipe.training.seed).collect(
-        shown, run=("benchmark",), samples=1, params=SamplingParams(temperature=0.0), done=count
-    )
+    collector = loaded.collector(config, recipe.training.seed)
+    with closing(loaded.toolbox):
+        trees = collector.collect(
+            shown, run=("benchmark",), samples=1, params=SamplingParams(temperature=0.0), done=count
+        )
     outputs = {tree.task.id: Output.from_rollout(tree.rollouts()[0]) for tree in trees}
     with writing(out):
         _write_lines(predictions, [_record(identity, output) for identity, output in outputs.items()])
@@ -258,7 +260,7 @@ def _record(identity: str, output: Output) -> dict[str, Any]:
 
 
 def _stem(benchmark: Benchmark, policy: str) -> str:
-    return f"{benchmark.name}-" + (re.sub(r"[^\w.-]+", "-", policy).strip(".") or "policy")
+    return f"{benchmark.name}-{file_stem(policy)}"
 
 
 def _write_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

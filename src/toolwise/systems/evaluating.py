@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from toolwise.systems.material import refuse_tasks, split_tasks
 from toolwise.systems.playing import prepare
 from toolwise.systems.policy import Say
 from toolwise.systems.recipe import HeldOut, RLRecipe
-from toolwise.systems.result_file import other_results, write_result, writing
+from toolwise.systems.result_file import file_stem, other_results, write_result, writing
 
 Done = Callable[[int, int], None]
 """Called with the number of finished tasks and of all tasks."""
@@ -96,8 +95,7 @@ def evaluate_model(
     refuse_tasks(recipe.tasks, tasks, scorable(build_reward(recipe.reward)), check_info)
     prepared = prepare(recipe, tasks, say)
     tasks = prepared.tasks
-    file_name = re.sub(r"[^\w.-]+", "-", name).strip(".") or "policy"
-    results, rollouts = out / "results.json", out / "rollouts" / f"{file_name}.jsonl"
+    results, rollouts = out / "results.json", out / "rollouts" / f"{file_stem(name)}.jsonl"
     # Whatever cannot be written is found out before the tasks are played, not after.
     with writing(out):
         rollouts.parent.mkdir(parents=True, exist_ok=True)

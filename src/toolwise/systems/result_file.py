@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from toolwise.core import ToolwiseError
+
+
+def file_stem(name: str) -> str:
+    """A model's name as it may stand in the name of a file: letters, digits, ``_``, ``-`` and inner dots."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".") or "policy"
 
 
 @contextmanager

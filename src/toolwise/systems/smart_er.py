@@ -24,7 +24,7 @@ from toolwise.systems.chat_targets import chat_model
 from toolwise.tools import SearchIndex, Tool, Toolbox, calculator, search_tool
 from toolwise.worlds.almanac import KINDS, build_world, sample_questions
 from toolwise.worlds.almanac.agent import almanac_toolbox
-from toolwise.worlds.almanac.chains import CHAIN_TOOLS, chain
+from toolwise.worlds.almanac.chains import CHAIN_TOOLS, chain, final_response
 from toolwise.worlds.almanac.questions import ask
 
 SMART_ER_TOOLS: Mapping[str, StepTool] = {
@@ -124,7 +124,7 @@ def almanac_smart_er(
         steps = tuple(chain(almanac, question))
         extra = {"kind": question.kind, "needs_tool": kind.needs_tool}
         asked = str(task.prompt[0]["content"])
-        chains.append(Written(task.id, kind.domain, asked, steps, question.answer, extra))
+        chains.append(Written(task.id, kind.domain, asked, steps, final_response(question), extra))
     rows = [
         {
             "id": one.id,

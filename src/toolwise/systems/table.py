@@ -48,7 +48,7 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "the same with a critic",
         "runs",
         ("otc-ppo",),
-        "c = 4, α = 1; saves no call in the almanac yet",
+        "c = 4, α = 1",
     ),
     SystemEntry(
         "Search-R1",
@@ -72,8 +72,8 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "2502.11435",
         "when to use a tool",
         "runs",
-        ("smart-sft",),
-        "SMART-ER data pipeline, dialect, indicators, metrics; its arithmetic is no Python yet",
+        ("smart-sft", "smart-lora"),
+        "SMART-ER data pipeline, dialect, indicators, metrics",
     ),
     SystemEntry("DPO", "2305.18290", "preferences without a reward model", "runs", ("dpo",)),
     SystemEntry(

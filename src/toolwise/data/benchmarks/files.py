@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from toolwise.core import ToolwiseError
 from toolwise.core.records import Row, jsonl_rows
+from toolwise.data.json_list import json_list_rows
 
 
 def find_file(folder: Path, *names: str) -> Path:
@@ -43,17 +43,7 @@ def json_rows(path: Path) -> Iterator[Row]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ToolwiseError(f"cannot be read: {error}", where=str(path), mend="get it again") from error
-    if not text.lstrip().startswith("["):
-        yield from jsonl_rows(path)
-        return
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ToolwiseError(
-            f"cannot be read as JSON: {error}", where=str(path), mend="get it again"
-        ) from error
-    for number, record in enumerate(records, start=1):
-        yield Row(number, record)
+    yield from json_list_rows(path) if text.lstrip().startswith("[") else jsonl_rows(path)
 
 
 def field_of(record: Any, name: str, kind: type | tuple[type, ...] = str) -> Any:

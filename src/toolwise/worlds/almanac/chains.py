@@ -1,7 +1,7 @@
 """SMART chains of the almanac, written by the world itself: it knows what is within knowledge.
 
 Each chain recalls first, then says why a tool is needed or not (the justification), and then calls or
-answers.
+answers. What a tool gives is not said again: a sentence that the text has, too, calls back what stood there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from toolwise.dialects.smart_steps import Step, format_final, format_steps
 from toolwise.rollout import demonstration_trees
 from toolwise.worlds.almanac.demonstrations import tool_result, weigh_belief
 from toolwise.worlds.almanac.questions import KINDS, Question, ask
+from toolwise.worlds.almanac.text import UNKNOWN
 from toolwise.worlds.almanac.world import Almanac
 
 INSTRUCTION = "Tools: {tool_names}"
@@ -50,7 +51,7 @@ def chain(world: Almanac, question: Question, belief: str | None = None) -> list
         belief: What the model recalls; None: what the text says, or ``unknown``. A tool is needed where the
             kind needs one, and where a belief turns out to be wrong.
     """
-    recalled = (question.belief or "unknown") if belief is None else belief
+    recalled = (question.belief or UNKNOWN) if belief is None else belief
     known = not KINDS[question.kind].needs_tool and recalled == question.answer
     reason = KNOWN if known else JUSTIFICATIONS.get(question.kind, JUSTIFICATIONS["unknown person"])
     steps = [Step("Recall", f"{question.recall}{recalled}. {reason}")]
@@ -65,7 +66,12 @@ def chain(world: Almanac, question: Question, belief: str | None = None) -> list
     return steps
 
 
-def chain_messages(steps: Sequence[Step], answer: str) -> list[Message]:
+def final_response(question: Question) -> str:
+    """The final response; the word before the answer keeps its tokens those of a sentence."""
+    return f"Answer: {question.answer}"
+
+
+def chain_messages(steps: Sequence[Step], final: str) -> list[Message]:
     """A chain as turns: the assistant's up to each tool step, that tool's output, and the final response."""
     messages: list[Message] = []
     begun: list[Step] = []
@@ -79,7 +85,7 @@ def chain_messages(steps: Sequence[Step], answer: str) -> list[Message]:
         messages.append({"role": "tool", "name": tool.tool, "content": step.output or ""})
         first, begun = first + len(begun), []
     parts = [format_steps(begun, first)] if begun else []
-    return [*messages, {"role": "assistant", "content": "\n\n".join([*parts, format_final(answer)])}]
+    return [*messages, {"role": "assistant", "content": "\n\n".join([*parts, format_final(final)])}]
 
 
 def demonstrate_chains(
@@ -104,11 +110,14 @@ def demonstrate_chains(
     trees = []
     for (question, wording), belief in zip(chosen, beliefs, strict=True):
         task = ask(question, wording)
-        messages = [*task.prompt, *chain_messages(chain(world, question, belief), question.answer)]
+        steps = chain(world, question, belief)
+        messages = [*task.prompt, *chain_messages(steps, final_response(question))]
         (tree,) = demonstration_trees(task.id, messages, specs, dialect)
         stem, thought = (
             dialect.render_turn({"content": format_steps([Step("Recall", text)])})
             for text in (f"{question.recall.rstrip()}. This is", f"{question.recall}{belief}. This is")
         )
-        trees.append(weigh_belief(tree, stem, thought, belief != question.belief, decision_weight))
+        # That it recalls nothing is the model's own word, and no invention.
+        made_up = belief not in (question.belief, UNKNOWN)
+        trees.append(weigh_belief(tree, stem, thought, made_up, decision_weight))
     return trees
