@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolwise.core import ToolwiseError
-from toolwise.data.formats import list_rows
+from toolwise.data.json_list import list_rows
 
 USUAL_FIELDS = (
     "messages", "prompt", "conversations", "instruction", "question", "problem", "input", "context", "text",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolwise.core import ToolwiseError
-from toolwise.data.formats import list_rows
+from toolwise.data.json_list import list_rows
 
 
 @dataclass(frozen=True, slots=True)

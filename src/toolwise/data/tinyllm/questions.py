@@ -9,7 +9,7 @@ from typing import Any
 
 from toolwise.core import ToolwiseError
 from toolwise.core.records import Row
-from toolwise.data.formats import list_rows
+from toolwise.data.json_list import list_rows
 from toolwise.data.reading import read_all
 
 _MEND = "give question, options (texts) and answer (a letter, a place from 0, or the option itself)"
