@@ -40,8 +40,9 @@ def boundary(
 
     What is dropped stands in NAME.dropped.jsonl beside --out, with its label and the share of right answers.
 
-    Example: toolwise probe --model DIR --tasks questions.jsonl --short --out probed.jsonl &&
-    toolwise data boundary probed.jsonl --out beyond.jsonl
+    Labels come from: toolwise probe --model DIR --tasks questions.jsonl --short --out probed.jsonl
+
+    Example: toolwise data boundary probed.jsonl --out beyond.jsonl
     """
     from rich.console import Console
 
