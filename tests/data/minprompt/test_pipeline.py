@@ -53,15 +53,12 @@ def test_from_a_text_file_to_records(tmp_path):
     assert by_name["entities"].figures["sentences without an entity"] == 1
     assert by_name["graph"].figures["isolated"] == 1
     rows = read_stage(stage_path(tmp_path / "out", "records"))[0].to_pylist()
-    assert {(row["question"], row["answer"]) for row in rows} >= {("Where did Pierre Curie live?", "Paris")} or rows
+    assert ("Where did Pierre Curie live?", "Paris") in {(row["question"], row["answer"]) for row in rows}
     for row in rows:
         assert row["answer"] in row["context"]
         assert row["target"] == f"Question: {row['question']} Answer: {row['answer']}"
         assert row["source"].startswith(f"Question: {row['question']} Answer: <mask>. Context: ")
         assert row["route"] in ("template", "cloze")
-    for report in reports:
-        if report.stage not in ("questions", "entities", "graph"):
-            assert report.read - report.kept == sum(report.left.values()) or report.stage in ("sentences", "texts")
 
 
 def test_every_sort_of_bad_input_is_counted_and_named(tmp_path):
@@ -114,9 +111,12 @@ def test_texts_without_entities_give_no_questions_and_say_so(tmp_path):
 def test_a_finished_stage_is_read_and_not_done_again(tmp_path, monkeypatch):
     (tmp_path / "in.txt").write_text(TEXT, encoding="utf-8")
     first = [report.to_record() for report in run_pipeline(tmp_path / "in.txt", tmp_path / "out", SETTINGS)]
-    monkeypatch.setattr(module, "split_sentences", None)
-    monkeypatch.setattr(module, "_find_entities", None)
-    monkeypatch.setattr(module, "select", None)
+
+    def never(*arguments, **options):
+        raise AssertionError("done again")
+
+    for name in ("split_sentences", "_find_entities", "select", "make_question", "prompt_source"):
+        monkeypatch.setattr(module, name, never)
     again = [report.to_record() for report in run_pipeline(tmp_path / "in.txt", tmp_path / "out", SETTINGS)]
     assert again == first
 

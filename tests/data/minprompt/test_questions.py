@@ -27,7 +27,10 @@ NATURAL = [
     ("The tower was designed by Gustave Eiffel.", "Gustave Eiffel", "PERSON", "Who was the tower designed by?"),
     ("The show drew six million visitors in 1851.", "six million", "CARDINAL",
      "How many visitors did the show draw in 1851?"),
-    ("The museum has moved to Vienna, where it is today.", "Vienna", "GPE", "Where has the museum moved to?"),
+    ("The Habsburg museum has moved to Vienna, where it is today.", "Vienna", "GPE",
+     "Where has the Habsburg museum moved?"),
+    ("About 40 percent of the farmers grow rice.", "40 percent", "PERCENT",
+     "What percentage of the farmers grow rice?"),
     ("Ada, a mathematician, wrote the first program in London.", "London", "GPE",
      "Where did Ada write the first program?"),
 ]  # fmt: skip
@@ -36,11 +39,7 @@ NATURAL = [
 @pytest.mark.parametrize(("sentence", "answer", "label", "question"), NATURAL)
 def test_grammar_reads_naturally(sentence, answer, label, question):
     names = [entity(sentence, answer, label)]
-    found = natural_question(sentence, names[0], names)
-    if "moved to" in question:  # either reads
-        assert found in (question, "Where has the museum moved?")
-    else:
-        assert found == question
+    assert natural_question(sentence, names[0], names) == question
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_grammar_says_why_it_asks_nothing(sentence, answer, label, reason):
 
 
 def test_a_line_break_keeps_the_published_question_a_statement():
-    assert published_question("Rome\nwas large", "Rome", "GPE") == "Rome was large?"
+    assert published_question("the city\nis Rome today", "Rome", "GPE") == "The city is Rome today?"
     assert published_question("A cat sat", "dog", "XYZ") == "A cat sat?"
 
 

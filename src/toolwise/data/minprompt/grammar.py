@@ -121,7 +121,7 @@ _OPENERS = {"however", "in", "addition", "for", "example", "instance", "therefor
             "a", "result", "fact"}  # fmt: skip
 
 
-_APPOSITION = re.compile(r"^([A-Z][^,]{1,60}), ([^,]{2,120}), (?=([a-z]+)\\b)")
+_APPOSITION = re.compile(r"^([A-Z][^,]{1,60}), ([^,]{2,120}), (?=([a-z]+)\b)")
 
 
 def _without_apposition(body: str, start: int, length: int) -> tuple[str, int]:
@@ -271,7 +271,6 @@ def _ask_predicate(clause: Clause, first: int, last: int, answer: Entity, names:
     marks = {token.text for token in between if not token.text[0].isalnum() and token.text[0] not in "$€£"}
     if _joins_clause(between) or marks - {"'", "’", '"', "“", "”", "%"}:
         raise Unnatural("another clause stands before the answer")
-    tail = _tail(clause, last)
     before = first - 1
     if tokens[before].low in known.TRANSPARENT and before > clause.verb:
         before -= 1
@@ -282,6 +281,7 @@ def _ask_predicate(clause: Clause, first: int, last: int, answer: Entity, names:
         if before == clause.verb and not any(token.low in known.SPLITTERS for token in tokens[last:]):
             return _done(f"What percentage {tail} {_inverted(clause, clause.verb + 1, names)}")
         raise Unnatural("the share is not what the verb takes")
+    tail = _tail(clause, last)
     word = tokens[before].low
     if word in known.PREPOSITIONS and before > clause.verb:
         return _ask_preposition(clause, before, answer, tail, names)
