@@ -66,7 +66,9 @@ datasets.command("smart-er", short_help="SMART's chains: where knowledge ends an
 datasets.command("toolrl", short_help="Mix ToolACE, xLAM and Hammer records into ToolRL's tasks.")(
     data_toolrl.toolrl
 )
-datasets.add_typer(data_minprompt.app, name="minprompt", short_help="Few sentences that cover a text's facts.")
+datasets.add_typer(
+    data_minprompt.app, name="minprompt", short_help="Few sentences that cover a text's facts."
+)
 world.command("build", short_help="Write its questions and its corpus as files.")(worlds.build)
 
 

@@ -63,9 +63,7 @@ def run_stage(name: str, source: Path | None, out: Path, settings: MinPromptSett
     """One stage, by its name; errors are its own."""
     if name == "texts":
         if source is None:
-            raise ToolwiseError(
-                "no source is given", where="minprompt texts", mend="give a file or a folder"
-            )
+            raise ToolwiseError("no source is given", where="minprompt texts", mend="give a file or a folder")
         return read_stage_texts(source, out, settings)
     if name == "questions":
         return question_stage(out, settings, _model(settings))
@@ -87,7 +85,7 @@ def train(
     values: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, float]]:
-    """Train on the source's own questions beside the folder's records, for each number of shots and each seed.
+    """Train on the source's questions beside the folder's records, for each number of shots and seed.
 
     Args:
         source: A SQuAD or MRQA file, or a folder with one.
