@@ -1,8 +1,11 @@
 """MinPrompt's selection at the sizes of its published table, and beyond.
 
-``python -m benchmarks.minprompt --size textbookqa|squad|hotpotqa|…`` makes a graph with the published numbers of
-sentences and edges (entities are drawn by Zipf's law, whose exponent is fitted to the edges) and selects from it.
-``--networkx`` compares with networkx's ``dominating_set`` on the explicit graph, building included. ``--growth N``
+``python -m benchmarks.minprompt --size textbookqa|squad|hotpotqa|…`` makes a graph with the published
+numbers of
+sentences and edges (entities are drawn by Zipf's law, whose exponent is fitted to the edges) and selects
+from it.
+``--networkx`` compares with networkx's ``dominating_set`` on the explicit graph, building included.
+``--growth N``
 goes on to N sentences of the same law. Each size runs in a process of its own, so that memory is its own.
 """
 
@@ -102,7 +105,7 @@ def measure(
 
 
 def against_networkx(sentences: int, exponent: float) -> dict[str, float]:
-    """Seconds of networkx's ``dominating_set``, the building of its graph included, and of ours from pairs."""
+    """Seconds of networkx's ``dominating_set``, building its graph included, and of ours from pairs."""
     import networkx
 
     graph = draw(sentences, exponent, 0)

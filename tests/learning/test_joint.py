@@ -13,7 +13,10 @@ from toolwise.systems.fresh import fresh_model
 from toolwise.systems.recipe import FreshModel
 
 SIZE = FreshModel(hidden_size=16, layers=1, heads=1, vocabulary=320, context=128, tags=("<mask>",))
-PAIRS = [(f"Question: {n}? Answer: <mask>. Context: {n} is {n * n}", f"Question: {n}? Answer: {n * n}") for n in range(7)]
+PAIRS = [
+    (f"Question: {n}? Answer: <mask>. Context: {n} is {n * n}", f"Question: {n}? Answer: {n * n}")
+    for n in range(7)
+]
 
 
 @pytest.fixture
@@ -28,7 +31,9 @@ def test_the_loss_is_the_sum_of_two_token_means(fresh, weight):
     learner = Learner(model, LearnerConfig(learning_rate=1e-3))
     mean, total = SupervisedLossConfig(), SupervisedLossConfig(aggregation="token-sum")
     original, augmentation = trees[:2], trees[2:5]
-    expected = learner.evaluate(original, mean)["loss"] + weight * learner.evaluate(augmentation, mean)["loss"]
+    expected = (
+        learner.evaluate(original, mean)["loss"] + weight * learner.evaluate(augmentation, mean)["loss"]
+    )
     found = learner.evaluate(joint_batch(original, augmentation, weight), total)["loss"]
     assert found == pytest.approx(expected, rel=1e-5)
 
@@ -43,7 +48,8 @@ def test_stop_and_resume_is_the_straight_run(tmp_path):
         trees = [pair_tree(str(number), pair, tokenizer, 100) for number, pair in enumerate(PAIRS)]
         learner = Learner(model, LearnerConfig(learning_rate=1e-3))
         train_joint(
-            learner, trees[:3], trees[3:], run=RunFolder(folder), batch_size=2, epochs=epochs, weight=1.0, seed=3,
+            learner, trees[:3], trees[3:], run=RunFolder(folder), batch_size=2,
+            epochs=epochs, weight=1.0, seed=3,
             tokenizer=tokenizer,
         )  # fmt: skip
         return weights(model)

@@ -33,7 +33,9 @@ def test_splits_share_no_group_and_no_question():
 
 def test_mean_and_population_deviation():
     rows = summary([Scores(16, seed, f1, 0.5, 10, 0) for seed, f1 in ((42, 0.2), (43, 0.4))])
-    assert rows == [pytest.approx({"shots": 16, "seeds": 2, "f1": 0.3, "f1_sd": 0.1, "em": 0.5, "em_sd": 0.0})]
+    assert rows == [
+        pytest.approx({"shots": 16, "seeds": 2, "f1": 0.3, "f1_sd": 0.1, "em": 0.5, "em_sd": 0.0})
+    ]
 
 
 def test_published_settings_and_unknown_keys():
@@ -51,7 +53,7 @@ def test_one_command_goes_from_paragraphs_to_a_trained_model_with_its_page(tmp_p
     people = ("Ada Lovelace", "Marie Curie", "Charles Babbage", "George Boole")
     data = []
     for number, name in enumerate(people):
-        context = f"{name} lived in London. {name} moved to Paris in 18{number}1. <b>{name}</b> wrote there."
+        context = f"{name} lived in London. {name} moved to Paris in 18{number}1. <i>{name}</i> wrote there."
         qas = [{"id": f"{number}-{k}", "question": f"Where did {name} move in 18{number}1?",
                 "answers": [{"text": "Paris", "answer_start": 0}]} for k in range(2)]  # fmt: skip
         data.append({"title": name, "paragraphs": [{"context": context, "qas": qas}]})
@@ -69,5 +71,5 @@ def test_one_command_goes_from_paragraphs_to_a_trained_model_with_its_page(tmp_p
     assert [(one["shots"], one["seed"]) for one in scores] == [(4, 42)]
     page = (out / "report.html").read_text()
     assert "London (GPE)" in page
-    assert "<b>Ada" not in page
+    assert "<i>" not in page
     assert "Where did Ada Lovelace move" in page or "&lt;mask&gt;" in page

@@ -50,7 +50,7 @@ def texts(source: Source, out: Out = _OUT, set_: Set = None) -> None:
 def questions(
     out: Out = _OUT, endpoint: Endpoint = None, endpoint_model: EndpointModel = None, set_: Set = None
 ) -> None:
-    """Make questions: by grammar, by a model behind an endpoint, or as clozes; unanswerable ones are left out."""
+    """Make questions by grammar, by a model, or as clozes; unanswerable ones are left out."""
     _run(("questions",), None, out, set_, _asked(endpoint, endpoint_model))
 
 
@@ -119,10 +119,8 @@ def train_model(
     say = plain_lines(Console())
     values: dict[str, Any] = {} if model is None else {"model.init": None, "model.source": model}
     for row in train(source, out, recipe, set_ or (), values, say):
-        say(
-            f"{row['shots']} shots, {row['seeds']} seeds: F1 {100 * row['f1']:.1f} ± {100 * row['f1_sd']:.1f}, "
-            f"EM {100 * row['em']:.1f} ± {100 * row['em_sd']:.1f}"
-        )
+        f1, exact = (f"{100 * row[name]:.1f} ± {100 * row[f'{name}_sd']:.1f}" for name in ("f1", "em"))
+        say(f"{row['shots']} shots, {row['seeds']} seeds: F1 {f1}, EM {exact}")
     say(f"page: {write_page(out)}")
 
 

@@ -1,4 +1,4 @@
-"""Training on two losses at once: L = L_original + λ·L_augmentation (MinPrompt, arXiv 2310.05007; Gotta, 2306.04101)."""
+"""Training on two losses: L = L_original + λ·L_augmentation (MinPrompt 2310.05007; Gotta 2306.04101)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a MinPrompt folder: what was read, the graph, what the set covers, questions, what was left out."""
+"""The page of a MinPrompt folder: the graph, what the set covers, questions, what was left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Few-shot question answering: splits, training on questions and augmentation, F1 and EM (MinPrompt, section 4)."""
+"""Few-shot question answering: splits, training with augmentation, F1 and EM (MinPrompt, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FewShotRecipe: few-shot question answering by prompts, with or without augmentation (FewshotQA, MinPrompt, Gotta)."""
+"""FewShotRecipe: question answering by prompts, with augmentation or without (FewshotQA, MinPrompt)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def train(
     values: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, float]]:
-    """Train on the source's own questions beside the folder's records, for each number of shots and each seed.
+    """Train on the source's questions beside the folder's records, for each number of shots and seed.
 
     Args:
         source: A SQuAD or MRQA file, or a folder with one.

@@ -53,7 +53,9 @@ def test_from_a_text_file_to_records(tmp_path):
     assert by_name["entities"].figures["sentences without an entity"] == 1
     assert by_name["graph"].figures["isolated"] == 1
     rows = read_stage(stage_path(tmp_path / "out", "records"))[0].to_pylist()
-    assert ("Where did Pierre Curie live?", "Paris") in {(row["question"], row["answer"]) for row in rows}
+    assert ("When did Marie Curie move to Paris?", "1891") in {
+        (row["question"], row["answer"]) for row in rows
+    }
     for row in rows:
         assert row["answer"] in row["context"]
         assert row["target"] == f"Question: {row['question']} Answer: {row['answer']}"
@@ -65,11 +67,13 @@ def test_every_sort_of_bad_input_is_counted_and_named(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "empty.txt").write_text("")
-    (folder / "latin.txt").write_bytes("Der König lebte in Köln. Die Größe war schön für die Bürger.".encode("cp1252"))
+    (folder / "latin.txt").write_bytes(
+        "Der König lebte in Köln. Die Größe war schön für die Bürger.".encode("cp1252")
+    )
     (folder / "wide.txt").write_bytes("Ada lived in London.".encode("utf-16"))
     (folder / "zero.txt").write_bytes(b"Ada\0lived")
     (folder / "rows.jsonl").write_text(
-        '{"text": "Ada lived in London."}\n{"text": "Ada lived in London."}\nnot json\n{"other": 1}\n{"text": " "}\n'
+        '{"text": "Ada lived in London."}\n' * 2 + 'not json\n{"other": 1}\n{"text": " "}\n'
     )
     (folder / "none.jsonl").write_text("")
     report = read_stage_texts(folder, tmp_path / "out", SETTINGS)
@@ -168,14 +172,19 @@ def test_a_missing_file_and_one_of_another_version_are_named(tmp_path):
 
 
 def test_squad_and_mrqa_give_texts_and_questions(tmp_path):
-    qas = [{"id": "1", "question": "Where  did Ada live?", "answers": [{"text": "London", "answer_start": 13}]},
+    qas = [{"id": "1", "question": "Where  did Ada live?", "answers": [{"text": "London"}]},
            {"id": "2", "question": "?", "answers": []}]  # fmt: skip
     path = squad(tmp_path / "a.json", ("Ada lived in London.", qas), ("Bob lived in Ulm.", []))
     assert read_stage_texts(path, tmp_path / "out", SETTINGS).kept == 2
     questions, left = read_questions(path)
-    assert [(one.question, one.answers, one.group) for one in questions] == [("Where did Ada live?", ("London",), "t0")]
+    assert [(one.question, one.answers, one.group) for one in questions] == [
+        ("Where did Ada live?", ("London",), "t0")
+    ]
     assert [one.reason for one in left] == ["no question or no answer"]
-    lines = [{"header": {"dataset": "X"}}, {"context": "Ada  ran.", "qas": [{"qid": "q", "question": "Who?", "answers": ["Ada"]}]}]
+    lines = [
+        {"header": {"dataset": "X"}},
+        {"context": "Ada  ran.", "qas": [{"qid": "q", "question": "Who?", "answers": ["Ada"]}]},
+    ]
     mrqa = tmp_path / "b.jsonl"
     mrqa.write_text("".join(json.dumps(line) + "\n" for line in lines) + "broken\n")
     questions, left = read_questions(mrqa)

@@ -30,7 +30,9 @@ def neighbours(graph):
 @st.composite
 def graphs(draw):
     sentences, entities = draw(st.integers(1, 25)), draw(st.integers(1, 12))
-    pairs = draw(st.lists(st.tuples(st.integers(0, sentences - 1), st.integers(0, entities - 1)), max_size=60))
+    pairs = draw(
+        st.lists(st.tuples(st.integers(0, sentences - 1), st.integers(0, entities - 1)), max_size=60)
+    )
     flat = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return SentenceGraph.from_pairs(flat[:, 0], flat[:, 1], (sentences, entities))
 

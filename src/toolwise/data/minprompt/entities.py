@@ -1,10 +1,10 @@
-"""Entities of sentences and their types: the labels are those of OntoNotes, as spaCy's pipelines have them."""
+"""Entities of sentences and their types; the labels are those of OntoNotes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from toolwise.core import ToolwiseError
 from toolwise.data.minprompt.extras import need
@@ -49,7 +49,8 @@ def build_finder(name: FinderName, model: str | None = None) -> Finder:
     """A finder.
 
     Args:
-        name: ``rules``: spaCy's rule engine with gazetteers; no model is needed. ``spacy``: a trained pipeline.
+        name: ``rules``: spaCy's rule engine with gazetteers; no model is needed. ``spacy``: a trained
+            pipeline.
             ``gliner``: a GLiNER model.
         model: Of ``spacy`` (default ``en_core_web_sm``) or ``gliner`` (a folder or hub id).
 
@@ -107,10 +108,13 @@ class GlinerFinder:
         ToolwiseError: The package or the model is missing.
     """
 
-    WORDS = {
-        "person": "PERSON", "organization": "ORG", "country or city": "GPE", "location": "LOC", "date": "DATE",
-        "time": "TIME", "money": "MONEY", "percentage": "PERCENT", "number": "CARDINAL", "quantity": "QUANTITY",
-        "event": "EVENT", "facility": "FAC", "language": "LANGUAGE", "law": "LAW", "work of art": "WORK_OF_ART",
+    WORDS: ClassVar = {
+        "person": "PERSON", "organization": "ORG", "country or city": "GPE", "location": "LOC",
+        "date": "DATE",
+        "time": "TIME", "money": "MONEY", "percentage": "PERCENT", "number": "CARDINAL",
+        "quantity": "QUANTITY",
+        "event": "EVENT", "facility": "FAC", "language": "LANGUAGE", "law": "LAW",
+        "work of art": "WORK_OF_ART",
         "product": "PRODUCT", "nationality or religion": "NORP",
     }  # fmt: skip
 

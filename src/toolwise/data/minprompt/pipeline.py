@@ -1,4 +1,4 @@
-"""MinPrompt from a folder of text to training records (arXiv 2310.05007): seven stages, each a file that the next reads."""
+"""MinPrompt from a folder of text to training records (arXiv 2310.05007): seven stages, a file each."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def read_stage_texts(source: Path, out: Path, settings: MinPromptSettings) -> St
 
 
 def sentence_stage(out: Path, settings: MinPromptSettings) -> StageReport:
-    """Stage 2: the sentences of the texts, with their places; one-word ones, huge ones and doubles are left out."""
+    """Stage 2: the sentences of the texts and their places, without tiny, huge and double ones."""
     import pyarrow as pa
 
     settings = settings.settled()
@@ -412,7 +412,7 @@ def _window(text: str, start: int, length: int, most: int) -> str:
 
 
 def record_stage(out: Path, settings: MinPromptSettings) -> StageReport:
-    """Stage 7: the questions as prompts and targets; the context is the whole paragraph where it is short enough."""
+    """Stage 7: the questions as prompts and targets."""
     import pyarrow as pa
 
     settings = settings.settled()

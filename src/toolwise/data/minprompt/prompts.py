@@ -17,7 +17,8 @@ def prompt_source(question: str, context: str, shape: Shape = "few-shot") -> str
         question: The question.
         context: The paragraph.
         shape: ``few-shot``: the format of FewshotQA, blanks collapsed; the one default for questions and
-            augmentation. ``release``: that of MinPrompt's released augmentation, as it stands in its file; its
+            augmentation. ``release``: that of MinPrompt's released augmentation, as it stands in its file;
+            its
             loader collapses the blanks.
     """
     if shape == "release":

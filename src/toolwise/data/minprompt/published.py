@@ -1,4 +1,4 @@
-"""Questions as the release makes them (MinPrompt 72b97dd, after awslabs/unsupervised-qa): a wh-phrase and a swap."""
+"""Questions as the release makes them (MinPrompt 72b97dd): a wh-phrase and a swap."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ def published_question(
     """A question without grammar, as the release makes them.
 
     Args:
-        sentence: Where the answer stands; if it stands nowhere as a word of its own, or the sentence has a line
+        sentence: Where the answer stands; if it stands nowhere as a word of its own, or the sentence has a
+            line
             break before its end, the sentence stays a statement.
         answer: The entity.
         label: Its type.
-        template: ``wba``: wh-phrase, what follows the answer, what stands before it. ``awb``: what stands before
+        template: ``wba``: wh-phrase, what follows the answer, what stands before it. ``awb``: what stands
+            before
             it, wh-phrase, what follows, at every occurrence; the release has it and does not use it.
         double_mark: End with "??" where the text ends in another mark, as the release does under Python 3.7
             and later.

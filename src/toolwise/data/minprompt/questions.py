@@ -1,4 +1,4 @@
-"""From a selected sentence and its entities to questions, and the filter that lets only answerable ones through."""
+"""From selected sentences and their entities to questions, and the filter for answerable ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from toolwise.rewards.text import f1_score, normalize_answer
 from toolwise.sampling.chat import ChatModel, ChatParams
 
 WRITER = (
-    "You write questions for reading comprehension. You get a sentence and an answer that stands in it. Write one "
-    "natural question in English that the sentence answers with exactly this answer. The question must not contain "
-    "the answer and must be clear without the sentence. Write the question alone."
+    "You write questions for reading comprehension. You get a sentence and an answer that stands in it. "
+    "Write one natural question in English that the sentence answers with exactly this answer. The question "
+    "must not contain the answer and must be clear without the sentence. Write the question alone."
 )
 READER = "Answer the question with a short phrase that stands in the text. Write the phrase alone."
 
@@ -53,7 +53,8 @@ def check_answerable(question: str, answer: str, context: str) -> None:
     """Let through what can be answered from the context and does not give the answer away.
 
     Raises:
-        Refused: The answer does not stand in the context, the question holds it, or there is hardly a question.
+        Refused: The answer does not stand in the context, the question holds it, or there is hardly a
+        question.
     """
     if collapsed(answer) not in collapsed(context):
         raise Refused("the answer does not stand in the context")

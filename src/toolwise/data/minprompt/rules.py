@@ -16,7 +16,8 @@ Span = tuple[int, int, str]
 _YEAR = r"^(1\d{3}|20\d{2})$"
 _BEFORE_YEAR = (
     "in", "since", "by", "from", "until", "till", "to", "of", "between", "and", "before", "after", "during",
-    "around", "circa", "c.", "early", "late", "mid", ",", "(", "–", "-", "the", "for", "about", "on", "through",
+    "around", "circa", "c.", "early", "late", "mid", ",", "(", "–", "-", "the", "for", "about", "on",
+    "through",
 )  # fmt: skip
 _JOINING = {
     "of",
@@ -38,7 +39,7 @@ _JOINING = {
     "-",
 }
 _NEVER_FIRST = frozenset(
-    [
+    (
         "a",
         "an",
         "the",
@@ -166,7 +167,6 @@ _NEVER_FIRST = frozenset(
         "typically",
         "recently",
         "eventually",
-        "because",
         "upon",
         "through",
         "throughout",
@@ -179,15 +179,13 @@ _NEVER_FIRST = frozenset(
         "beyond",
         "near",
         "next",
-        "other",
         "others",
         "nearly",
         "almost",
         "any",
         "nothing",
-        "another",
         "let",
-    ]
+    )  # fmt: skip
 )
 _WORD = re.compile(r"[^\W\d_]")
 
@@ -387,7 +385,8 @@ def _patterns() -> dict[str, list[list[dict[str, Any]]]]:
         ],
         "TIME": [
             [*amount, {"LOWER": {"IN": list(known.TIME_UNITS)}}],
-            [{"TEXT": {"REGEX": r"^\d{1,2}:\d{2}$"}}, {"LOWER": {"IN": ["a.m.", "p.m.", "am", "pm"]}, "OP": "?"}],
+            [{"TEXT": {"REGEX": r"^\d{1,2}:\d{2}$"}}, {"LOWER": {"IN": ["a.m.", "p.m.", "am",
+            "pm"]}, "OP": "?"}],
             [number, {"LOWER": {"IN": ["a.m.", "p.m.", "am", "pm"]}}],
         ],
         "MONEY": [

@@ -48,7 +48,8 @@ def select(
         graph: The sentences and their entities.
         mode: ``cover``: pick what newly covers most, covered sentences included; the set is at most
             H(Δ+1) ≤ ln(Δ+1) + 1 times the smallest one. ``paper``: the published Algorithm 1, which picks the
-            largest remaining degree and removes it with its neighbours, so that the set is independent; the bound
+            largest remaining degree and removes it with its neighbours, so that the set is independent; the
+            bound
             that is claimed for it does not hold. ``code``: what the release calls, any uncovered sentence
             (networkx ``dominating_set``), here the first one.
         isolated: Whether sentences that share nothing are in the set; the paper's pseudo-code keeps them, the

@@ -26,18 +26,23 @@ class MinPromptSettings(BaseModel):
         isolated: See `selection.select`.
         hub_limit: Entities in more sentences than this connect nothing; None: all do.
         hub_share: Entities in at least this share of the sentences are reported as hubs, in (0, 1].
-        questions: ``template``: grammar, no model. ``llm``: a model behind `endpoint`. ``cloze``: the sentence with
+        questions: ``template``: grammar, no model. ``llm``: a model behind `endpoint`. ``cloze``: the
+            sentence with
             the entity masked (Gotta, arXiv 2306.04101). ``published``: the wh-swap of the release.
         fallback: What is asked where the grammar knows no natural question.
         endpoint: For ``llm``, and for `check_reader`.
-        check_reader: Ask the endpoint to answer each question from its context; those whose answer has a smaller
+        check_reader: Ask the endpoint to answer each question from its context; those whose answer has a
+            smaller
             F1 than `reader_f1` are left out.
         reader_f1: In (0, 1].
         context: Longest context of a record, in characters: of longer texts, the sentences around.
-        shape: ``few-shot``: one format for questions and augmentation. ``release``: the augmentation's stops and
+        shape: ``few-shot``: one format for questions and augmentation. ``release``: the augmentation's stops
+            and
             blanks as they were released.
-        published: The peculiarities of the release: "." splitting, no filters, wh-swap with "??", edges counted
-            once for each shared entity, isolated sentences left out, any uncovered sentence picked, its shape.
+        published: The peculiarities of the release: "." splitting, no filters, wh-swap with "??", edges
+            counted
+            once for each shared entity, isolated sentences left out, any uncovered sentence picked, its
+            shape.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

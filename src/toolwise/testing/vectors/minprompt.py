@@ -1,4 +1,4 @@
-"""Vectors of MinPrompt: dominating sets, sentence graph, sentences, questions, records, answers and their scores."""
+"""Vectors of MinPrompt: dominating sets, sentence graph, sentences, questions, records, scores."""
 
 from __future__ import annotations
 
