@@ -185,7 +185,7 @@ _NEVER_FIRST = frozenset(
         "any",
         "nothing",
         "let",
-    )  # fmt: skip
+    )
 )
 _WORD = re.compile(r"[^\W\d_]")
 
