@@ -32,7 +32,7 @@ NATURAL = [
      "How many visitors did the show draw in 1851?"),
     ("The Habsburg museum has moved to Vienna, where it is today.", "Vienna", "GPE",
      "Where has the Habsburg museum moved?"),
-    ("About 40 percent of the farmers grow their own rice.", "40 percent", "PERCENT",
+    ("40 percent of the farmers grow their own rice.", "40 percent", "PERCENT",
      "What percentage of the farmers grow their own rice?"),
     ("Ada, a mathematician, wrote the first program in London.", "London", "GPE",
      "Where did Ada write the first program?"),
