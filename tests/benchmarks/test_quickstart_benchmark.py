@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.quickstart import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments):
     command = [sys.executable, "-m", "benchmarks.quickstart", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
     return done.stdout, json.loads(done.stdout.splitlines()[-1])
 
 
@@ -35,7 +36,7 @@ def test_a_small_run_is_measured_phase_by_phase(tmp_path):
     assert (tmp_path / "run" / "results.json").is_file()
 
 
-def test_a_run_that_is_there_is_read(tmp_path):
+def test_a_run_that_is_there_is_read(tmp_path, monkeypatch, capsys):
     stage = tmp_path / "grpo"
     stage.mkdir()
     lines = [
@@ -44,7 +45,9 @@ def test_a_run_that_is_there_is_read(tmp_path):
         {"step": 3, "seconds_collect": 4.0, "sampled_tokens_per_second": 30.0},
     ]
     (stage / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    _, result = run("--run", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["quickstart", "--run", str(tmp_path)])
+    main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["figures"]["stages"]["grpo"] == pytest.approx(
         {
             "steps": 3.0,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.reward import main
 
 
-def test_rates_and_what_was_scored():
-    command = [sys.executable, "-m", "benchmarks.reward", "--seconds", "0.01"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=True)
-    result = json.loads(done.stdout.splitlines()[-1])
+def test_rates_and_what_was_scored(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["reward", "--seconds", "0.01"])
+    main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["benchmark"], result["goals"]) == ("reward", {"rollouts_per_second": 20000.0})
     figures = result["figures"]
     assert set(figures["by_matching"]) == {"published", "paper"}

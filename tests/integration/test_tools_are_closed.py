@@ -22,7 +22,6 @@ def calculate(expression: str) -> str:
 
 
 TOOL = Tool("calculator", "Evaluate.", {"type": "object"}, calculate, close=lambda: EVENTS.append("closed"))
-SMALL = ("--set", "rollout.limits.max_turn_tokens=8")
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def recipe(tmp_path, monkeypatch, model_folder, tasks_file):
                 "model": {"source": str(model_folder)},
                 "tasks": {"path": str(tasks_file), "limit": 2},
                 "tools": [{"type": "function", "target": "toolwise_test_closing:TOOL"}],
-                "rollout": {"tasks_per_step": 2, "group_size": 2},
+                "rollout": {"tasks_per_step": 2, "group_size": 2, "limits": {"max_turn_tokens": 8}},
                 "training": {"steps": 1},
             }
         )
@@ -53,7 +52,7 @@ def test_training_closes_its_tools(recipe, command, tmp_path, monkeypatch, ends)
             raise ToolwiseError("the sampler has gone")
 
         monkeypatch.setattr("toolwise.rollout.collect.roll_out", broken)
-    done = command("train", "rl", recipe, "--out", tmp_path / "run", *SMALL)
+    done = command("train", "rl", recipe, "--out", tmp_path / "run")
     assert done.exit_code == (0 if ends == "well" else 2), done.output
     assert EVENTS == ["closed"]
 
