@@ -15,6 +15,7 @@ from toolwise.cli.progress import figures
 from toolwise.core import ToolwiseError
 
 HEAVY = ("torch", "transformers", "pyarrow", "bm25s", "numpy", "pydantic", "rich.traceback")
+MINPROMPT = ("texts", "sentences", "entities", "graph", "selected", "questions", "records", "train", "all")
 COMMANDS = [
     ("quickstart",),
     ("train", "sft"),
@@ -41,6 +42,7 @@ COMMANDS = [
     ("data", "nile"),
     ("data", "dast"),
     ("data", "tinyllm"),
+    *(("data", "minprompt", stage) for stage in MINPROMPT),
 ]
 
 

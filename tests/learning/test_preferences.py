@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,9 @@ def test_packed_dpo_equals_padded_dpo(pairs, budget):
 
 def test_the_policy_itself_as_reference_gives_log_two_and_then_learns(pairs):
     own = learner(tiny_model(seed=2))
-    trees = own.annotate_reference([TokenTree.supervised(tree) for tree in pairs], own.model)
+    trees = [TokenTree.supervised(tree) for tree in pairs]
+    present = own.present_logprobs(trees)
+    trees = [replace(tree, ref_logprobs=logprobs) for tree, logprobs in zip(trees, present, strict=True)]
     loss = DPOLossConfig(beta=BETA)
     assert own.evaluate(trees, loss)["loss"] == pytest.approx(np.log(2), abs=1e-5)
     for _ in range(8):

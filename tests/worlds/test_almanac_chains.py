@@ -54,7 +54,6 @@ def test_a_wrong_belief_about_something_known_is_looked_up():
     assert [step.title for step in chain(world(), question, "something else")] == [
         "Recall",
         "Look up",
-        "Read",
     ]
     assert len(chain(world(), question, question.answer)) == 1
 

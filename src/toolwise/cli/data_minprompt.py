@@ -42,7 +42,10 @@ _ABOUT = {
 
 @app.command("texts", short_help="Read texts.")
 def texts(source: Source, out: Out = _OUT, set_: Set = None) -> None:
-    """Read the paragraphs of files; what cannot be read is counted and named."""
+    """Read the paragraphs of files; what cannot be read is counted and named.
+
+    Example: toolwise data minprompt texts articles --out minprompt
+    """
     _run(("texts",), source, out, set_)
 
 
@@ -50,7 +53,10 @@ def texts(source: Source, out: Out = _OUT, set_: Set = None) -> None:
 def questions(
     out: Out = _OUT, endpoint: Endpoint = None, endpoint_model: EndpointModel = None, set_: Set = None
 ) -> None:
-    """Make questions by grammar, by a model, or as clozes; unanswerable ones are left out."""
+    """Make questions by grammar, by a model, or as clozes; unanswerable ones are left out.
+
+    Example: toolwise data minprompt questions --out minprompt --set questions=cloze
+    """
     _run(("questions",), None, out, set_, _asked(endpoint, endpoint_model))
 
 
@@ -58,7 +64,7 @@ def _stage(name: str) -> Callable[..., None]:
     def command(out: Out = _OUT, set_: Set = None) -> None:
         _run((name,), None, out, set_)
 
-    command.__doc__ = _ABOUT[name]
+    command.__doc__ = f"{_ABOUT[name]}\n\nExample: toolwise data minprompt {name} --out minprompt"
     return command
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from toolwise.core import ToolwiseError
-from toolwise.learning.adapters import has_adapter, without_adapter
+from toolwise.learning.adapters import without_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.logprobs import token_logprobs
 from toolwise.learning.losses import DPOLossConfig
@@ -104,9 +104,7 @@ class Learner(ModelUpdater):
         reference.eval()
         off: AbstractContextManager[None] = nullcontext()
         if reference is self.model:
-            compute = self._compute
-            if has_adapter(self.model):
-                off = without_adapter(reference)
+            off, compute = without_adapter(reference), self._compute
         else:
             if id(reference) not in self._references:
                 computed = self.spread.computing(reference, token_logprobs, narrow=self._bfloat16)

@@ -123,7 +123,7 @@ SYSTEMS: tuple[SystemEntry, ...] = (
     ),
     SystemEntry("ToolPO (DeepAgent)", "2510.21618", "action credit", _NO),
     SystemEntry("Fission-GRPO", "2601.15625", "learn from failed calls", _NO),
-    SystemEntry("ReTool", "2504.11536", "code while reasoning", _NO, (), "no Python sandbox"),
+    SystemEntry("ReTool", "2504.11536", "code while reasoning", _NO),
     SystemEntry("TL-Training", "2412.15495", "token weights in SFT", _NO),
     SystemEntry("Confidence Dichotomy", "2601.07264", "calibrated agents", _NO),
     SystemEntry("AgentFlow / Flow-GRPO", "2510.05592", "a planner in the flow", _NO),
@@ -137,9 +137,5 @@ SYSTEMS: tuple[SystemEntry, ...] = (
     SystemEntry("PlayBest", "2306.04090", "planning by diffusion", _NO),
     SystemEntry("ReLiable", "CIKM 2022", "offline tactical decisions", _NO),
     SystemEntry("ImPart", "2504.13237", "sparse weight deltas", _NO),
-    SystemEntry("Gotta", "2306.04101", "cloze augmentation", _NO),
-    SystemEntry("DAST", "2503.09029", "difficulty-aware self-training", _NO),
-    SystemEntry("NILE", "2412.16686", "consistent instruction data", _NO),
-    SystemEntry("TinyLLM", "2402.04616", "several teachers", _NO),
 )
 """All of them, those that run first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -150,8 +150,11 @@ def _train_examples(
         found = [TokenTree.supervised(tree) for tree in some]
         if not isinstance(recipe, DPORecipe):
             return found
+        if recipe.model.lora is not None:
+            return learner.annotate_reference(found, policy.model)
         # The weights are still those of the start: a checkpoint is taken up only by the loop below.
-        return learner.annotate_reference(found, policy.model)
+        present = learner.present_logprobs(found)
+        return [replace(tree, ref_logprobs=logprobs) for tree, logprobs in zip(found, present, strict=True)]
 
     try:
         return train_supervised(
