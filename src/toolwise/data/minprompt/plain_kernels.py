@@ -47,7 +47,8 @@ def greedy(
         together = np.concatenate(parts)
         places = np.arange(len(together))
         mark[together] = places
-        return together[mark[together] == places]
+        once: NDArray[np.int32] = together[mark[together] == places]
+        return once
 
     while left:
         bound, node = -heap[0][0], heap[0][1]
