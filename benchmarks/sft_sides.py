@@ -145,12 +145,13 @@ def parity(folder: Path, steps: int) -> None:
         batch = trainer.data_collator([row])
         model = trainer.model
         model.eval()
+        tree = trees_of(trainer.processing_class)[0]
+        # TRL renders what follows the end of a turn, a line break, as part of the completion.
+        batch = {name: value[:, : len(tree)] for name, value in batch.items()}
         theirs = trainer.compute_loss(model, batch)
         theirs.backward()
     wanted = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
     model.zero_grad()
-    tree = trees_of(trainer.processing_class)[0]
-    # TRL renders what follows the end of a turn, a line break, as part of the completion.
     ids = list(row["input_ids"])[: len(tree)]
     if tree.input_ids.tolist() != ids:
         raise SystemExit("the two sides read the demonstration differently")

@@ -32,9 +32,11 @@ def find_python():
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         run("uv", "venv", "--quiet", "--python", sys.executable, str(folder))
+        # In its folder: the pins of this project are not meant for it.
         overrides = folder / "overrides.txt"
         overrides.write_text(OVERRIDES)
-        run("uv", "pip", "install", "--quiet", "--python", str(python), PACKAGE, "--override", str(overrides))
+        install = ("uv", "pip", "install", "--quiet", "--python", str(python), PACKAGE)
+        run(*install, "--override", str(overrides), folder=folder)
         run(str(python), "-c", "import vllm")
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
@@ -43,6 +45,6 @@ def find_python():
     return python, ""
 
 
-def run(*command):
+def run(*command, folder=None):
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=900, env=clean)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=900, env=clean, cwd=folder)
