@@ -46,5 +46,7 @@ def find_python():
 
 
 def run(*command, folder=None):
-    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    # A folder of wheels would give another build of torch than the one that its companions are made for.
+    left_out = ("PYTHONPATH", "VIRTUAL_ENV", "UV_FIND_LINKS")
+    clean = {name: value for name, value in os.environ.items() if name not in left_out}
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=900, env=clean, cwd=folder)
