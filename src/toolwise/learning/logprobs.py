@@ -134,9 +134,16 @@ class _ChunkedLogProbs(torch.autograd.Function):
         scale: float,
         cap: float | None,
         temperature: float,
+        room: Tensor,
     ) -> Tensor:
-        logits = nn.functional.linear(hidden, weight, bias)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        """Logits (n, V) in the first rows of `room`, float32 or wider."""
+        logits = room[: len(hidden)]
+        if weight.dtype == room.dtype:
+            torch.mm(hidden, weight.t(), out=logits)
+            if bias is not None:
+                logits.add_(bias)
+        else:
+            logits.copy_(nn.functional.linear(hidden, weight, bias))
         if scale != 1.0:
             logits.mul_(scale)
         if cap is not None:
@@ -144,6 +151,17 @@ class _ChunkedLogProbs(torch.autograd.Function):
         if temperature != 1.0:
             logits.div_(temperature)
         return logits
+
+    @staticmethod
+    def _rooms(hidden: Tensor, weight: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        """Two tables (chunk, V) that all chunks use in turn.
+
+        Tables made and freed chunk by chunk leave holes in the heap of a CPU's allocator, and the process
+        grows with the number of tokens after all.
+        """
+        shape = min(chunk, len(hidden)), weight.shape[0]
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        return hidden.new_empty(shape, dtype=wide), hidden.new_empty(shape, dtype=wide)
 
     @staticmethod
     def forward(
@@ -159,16 +177,21 @@ class _ChunkedLogProbs(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Shapes: hidden (N, D), weight (V, D), bias (V,), targets (N,); returns two of shape (N,)."""
         chunk = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        room, spare = _ChunkedLogProbs._rooms(hidden, weight, chunk)
         found, norms, entropies = [], [], []
         for start in range(0, len(targets), chunk):
             at = slice(start, start + chunk)
-            logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
-            norm = logits.logsumexp(-1)
+            logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature, room)
+            slope = spare[: len(logits)]
+            largest = logits.amax(-1)
+            torch.sub(logits, largest[:, None], out=slope)
+            norm = slope.exp_().sum(-1).log_().add_(largest)
             norms.append(norm)
             found.append(logits.gather(-1, targets[at, None])[:, 0] - norm)
             if with_entropy:
                 logits.sub_(norm[:, None])
-                entropies.append(-(logits.exp() * logits).sum(-1))
+                torch.exp(logits, out=slope)
+                entropies.append(-slope.mul_(logits).sum(-1))
         logprobs, norm = torch.cat(found), torch.cat(norms)
         entropy = torch.cat(entropies) if with_entropy else torch.zeros_like(logprobs)
         kept = logits if len(found) == 1 and cap is None else None
@@ -191,16 +214,17 @@ class _ChunkedLogProbs(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
         grad_bias = torch.zeros_like(bias, dtype=wide) if ctx.needs_input_grad[2] else None
+        room, spare = _ChunkedLogProbs._rooms(hidden, weight, chunk)
         for start in range(0, len(targets), chunk):
             at = slice(start, start + chunk)
             bend = None
             if kept is not None:
-                logits = kept.clone() if grad_entropy is not None else kept
+                logits = room.copy_(kept)
             else:
-                logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature)
+                logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature, room)
                 bend = None if cap is None else 1 - (logits * (temperature / cap)).square()
                 logits.sub_(norm[at, None])
-            slope = logits.exp()
+            slope = torch.exp(logits, out=spare[: len(logits)])
             if grad_entropy is not None:
                 logits.add_(entropy[at, None]).mul_(grad_entropy[at, None]).add_(grad_logprob[at, None])
                 slope.mul_(logits).neg_()
