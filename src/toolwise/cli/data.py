@@ -62,7 +62,7 @@ def smart_er(
     from rich.console import Console
 
     from toolwise.cli.painting import plain_lines
-    from toolwise.data.smart_er.stage import Suffix
+    from toolwise.data.stage import Suffix
     from toolwise.systems.smart_er import almanac_smart_er
     from toolwise.systems.smart_er import smart_er as run
 

@@ -68,7 +68,7 @@ def dast(
     from rich.console import Console
 
     from toolwise.cli.painting import plain_lines
-    from toolwise.data.smart_er.stage import Suffix
+    from toolwise.data.stage import Suffix
     from toolwise.systems.dast import dast_data
 
     given = options.Given(

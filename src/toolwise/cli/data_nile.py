@@ -64,7 +64,7 @@ def nile(
     from toolwise.cli.painting import plain_lines
     from toolwise.data.nile import NileConfig, NileModels, instruction_rows, run_nile
     from toolwise.data.nile.filtering import filter_consistent
-    from toolwise.data.smart_er.stage import Suffix
+    from toolwise.data.stage import Suffix
     from toolwise.systems.chat_targets import chat_model
     from toolwise.systems.nile import base_of, score_of
 

@@ -41,7 +41,7 @@ def tinyllm(
     from rich.console import Console
 
     from toolwise.cli.painting import plain_lines
-    from toolwise.data.smart_er.stage import Suffix
+    from toolwise.data.stage import Suffix
     from toolwise.data.tinyllm import Teacher, ask_teacher, from_file, prepare_distillation, read_choices
     from toolwise.systems.chat_targets import chat_model
 

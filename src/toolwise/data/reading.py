@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ class _Identified(Protocol):
 
 
 _Item = TypeVar("_Item", bound=_Identified)
+_Made = TypeVar("_Made")
 
 
 def read_all(path: Path, rows: Iterable[Row], make: Callable[[Row], _Item]) -> list[_Item]:
@@ -52,6 +54,41 @@ def read_all(path: Path, rows: Iterable[Row], make: Callable[[Row], _Item]) -> l
         items.append(item)
     refuse_rows(path, problems, total)
     return items
+
+
+def read_some(
+    rows: Iterable[tuple[int, Any]], make: Callable[[int, Any], _Made | str], limit: int | None = None
+) -> tuple[list[_Made], Counter[str]]:
+    """Make an object of every row that can be one, from the start, and count the others by reason.
+
+    Args:
+        rows: Numbers and records.
+        make: Gives the object, or why there is none.
+        limit: Most objects.
+    """
+    found: list[_Made] = []
+    left_out: Counter[str] = Counter()
+    for number, record in rows:
+        made = make(number, record)
+        if isinstance(made, str):
+            left_out[made] += 1
+        else:
+            found.append(made)
+        if limit is not None and len(found) == limit:
+            break
+    return found, left_out
+
+
+def whole_rows(path: Path, rows: Iterable[Row]) -> Iterator[tuple[int, Any]]:
+    """Numbers and records of rows none of which may be broken.
+
+    Raises:
+        ToolwiseError: One is; says which and why.
+    """
+    for row in rows:
+        if row.problem:
+            raise ToolwiseError(row.problem, where=f"{path}, row {row.number}", mend="mend or remove the row")
+        yield row.number, row.record
 
 
 def unfolded(record: Any, fields: tuple[str, ...]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from toolwise.core import Message, StopReason, Task, ToolwiseError, rewards_of, scorable
 from toolwise.data.dast import DastPlan, DastReport, Draw, Drawn, Shot, run_dast
-from toolwise.data.smart_er.stage import Suffix
+from toolwise.data.stage import Suffix
 from toolwise.rewards import RewardConfig, build_reward
 from toolwise.rollout import Player
 from toolwise.sampling import SamplingParams

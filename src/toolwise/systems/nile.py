@@ -8,7 +8,7 @@ from typing import Any, Literal
 from toolwise.core import RolloutTree, Task, ToolwiseError, Turn
 from toolwise.data.nile import Completion, word_cosine
 from toolwise.data.nile.pipeline import Score
-from toolwise.data.smart_er.stage import Dropped, Record
+from toolwise.data.stage import Dropped, Record
 from toolwise.sampling import ChatModel, ChatParams, SamplingParams
 from toolwise.systems.chat_targets import chat_model
 

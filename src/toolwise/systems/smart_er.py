@@ -17,7 +17,7 @@ from toolwise.data.smart_er import (
     run_pipeline,
     write_training,
 )
-from toolwise.data.smart_er.stage import Suffix
+from toolwise.data.stage import Suffix
 from toolwise.data.writing import write_records
 from toolwise.dialects import STEP_TOOLS, StepTool
 from toolwise.systems.chat_targets import chat_model

@@ -13,7 +13,7 @@ from toolwise.data.dast.plan import DastPlan
 from toolwise.data.dast.sampling import Draw, augment, estimate, exemplars, preference_pairs
 from toolwise.data.demonstrations import Demonstration, write_demonstrations
 from toolwise.data.preferences import Preference, write_preferences
-from toolwise.data.smart_er.stage import Record, StageReport, Suffix, run_stage
+from toolwise.data.stage import Record, StageReport, Suffix, run_stage
 from toolwise.data.tasks import write_tasks
 from toolwise.data.writing import write_records
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from toolwise.core import seed_for
 from toolwise.data.dast.levels import LEVELS, Level, accuracy_band
 from toolwise.data.dast.plan import DastPlan
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from toolwise.core import Message, seed_for
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.sampling.chat import ChatModel, ChatParams
 from toolwise.tools import SearchIndex
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from toolwise.core import ToolwiseError
 from toolwise.data.demonstrations import Demonstration, write_demonstrations
 from toolwise.data.nile.filtering import LOW, filter_consistent
 from toolwise.data.nile.knowledge import (
@@ -21,7 +20,7 @@ from toolwise.data.nile.knowledge import (
 )
 from toolwise.data.nile.revision import Revision, revise
 from toolwise.data.nile.rows import InstructionRow
-from toolwise.data.smart_er.stage import Record, StageReport, Suffix, Work, run_stage
+from toolwise.data.stage import Record, StageReport, Suffix, Work, require_rows, run_stage
 from toolwise.data.writing import write_records
 from toolwise.sampling.chat import ChatModel
 
@@ -123,13 +122,7 @@ async def run_nile(
             name, given, work, out, settings=settings, suffix=suffix, concurrency=concurrency
         )
         reports.append(report)
-        if not kept:
-            dropped = "; ".join(f"{count} × {reason}" for reason, count in report.dropped.items())
-            raise ToolwiseError(
-                f"no row came through stage '{name}': {dropped}",
-                where=str(out),
-                mend=f"look into {name}.dropped.jsonl",
-            )
+        require_rows(kept, report, out)
         return kept
 
     names = models.names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from toolwise.core import Message
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.sampling.chat import ChatModel, ChatParams
 
 Revision = Literal["ksr", "sr", "none"]

@@ -10,6 +10,8 @@ from typing import Any
 
 from toolwise.core import ToolwiseError
 from toolwise.data.json_list import list_rows
+from toolwise.data.reading import read_some, whole_rows
+from toolwise.data.stage import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,10 @@ def instruction_rows(path: Path, limit: int | None = None) -> tuple[list[Instruc
     Raises:
         ToolwiseError: The file cannot be read, a row of it is broken, or it gives no row.
     """
-    found: list[InstructionRow] = []
-    left_out: Counter[str] = Counter()
-    for row in list_rows(path):
-        if row.problem:
-            raise ToolwiseError(row.problem, where=f"{path}, row {row.number}", mend="mend or remove the row")
-        read = _read(row.number, row.record)
-        if isinstance(read, str):
-            left_out[read] += 1
-        else:
-            found.append(read)
-        if limit is not None and len(found) == limit:
-            break
+    found, left_out = read_some(whole_rows(path, list_rows(path)), _read, limit)
     if not found:
-        reasons = "; ".join(f"{count} × {reason}" for reason, count in left_out.items()) or "it has no rows"
         raise ToolwiseError(
-            f"gives no row: {reasons}",
+            f"gives no row: {listed(left_out) or 'it has no rows'}",
             where=str(path),
             mend="give instruction, input and output; system_prompt, question and response; or messages",
         )

@@ -4,7 +4,7 @@ from toolwise.data.smart_er.chain import played_user
 from toolwise.data.smart_er.pairs import demonstration, segments, training_pairs
 from toolwise.data.smart_er.pipeline import Written, run_pipeline, write_training
 from toolwise.data.smart_er.sources import DOMAIN_TOOLS, DOMAINS, Domain, SourceQuestion, read_source
-from toolwise.data.smart_er.stage import Dropped, StageReport, run_stage
+from toolwise.data.stage import Dropped, StageReport, run_stage
 
 __all__ = [
     "DOMAINS",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from toolwise.core import Message
-from toolwise.data.smart_er.stage import Dropped
+from toolwise.data.stage import Dropped
 from toolwise.dialects.call_json import read_object
 from toolwise.sampling.chat import ChatModel, ChatParams
 

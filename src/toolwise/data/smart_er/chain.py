@@ -10,7 +10,7 @@ from toolwise.core import Task, ToolResult
 from toolwise.data.smart_er import prompts
 from toolwise.data.smart_er.asking import ask_json, ask_text, text
 from toolwise.data.smart_er.selection import wishes
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.dialects import StepTool
 from toolwise.dialects.smart_steps import FINAL, OUTPUT, Step, format_steps
 from toolwise.dialects.step_tools import call_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolwise.data.smart_er.selection import same_answer
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.dialects.smart_steps import FINAL, Step, format_steps, parse_steps
 from toolwise.sampling.chat import ChatModel
 

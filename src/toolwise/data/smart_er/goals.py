@@ -8,7 +8,7 @@ from typing import Any
 from toolwise.data.smart_er import prompts
 from toolwise.data.smart_er.asking import ask_json, text, texts
 from toolwise.data.smart_er.sources import DOMAIN_TOOLS
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.sampling.chat import ChatModel
 
 

@@ -14,7 +14,7 @@ from toolwise.data.smart_er.goals import annotate, decompose, map_tools
 from toolwise.data.smart_er.pairs import demonstration, domain_instruction, training_pairs
 from toolwise.data.smart_er.selection import select
 from toolwise.data.smart_er.sources import DOMAIN_TOOLS, SourceQuestion
-from toolwise.data.smart_er.stage import Record, StageReport, Suffix, Work, run_stage
+from toolwise.data.stage import Record, StageReport, Suffix, Work, require_rows, run_stage
 from toolwise.data.writing import write_records
 from toolwise.dialects import StepTool
 from toolwise.dialects.smart_steps import Step
@@ -101,13 +101,7 @@ async def run_pipeline(
             stage, rows, work, out, settings=settings, suffix=suffix, concurrency=concurrency
         )
         reports.append(report)
-        if not rows:
-            dropped = "; ".join(f"{count} × {reason}" for reason, count in report.dropped.items())
-            raise ToolwiseError(
-                f"no row came through stage '{stage}': {dropped}",
-                where=str(out),
-                mend=f"look into {stage}.dropped.jsonl",
-            )
+        require_rows(rows, report, out)
     write_training(out, [_written(row) for row in rows], toolbox, tools, suffix)
     return reports
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from toolwise.data.smart_er import prompts
 from toolwise.data.smart_er.asking import ask_json, flag, text, texts
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.rewards.numeric import find_numbers, numeric_match
 from toolwise.rewards.text import exact_match
 from toolwise.sampling.chat import ChatModel

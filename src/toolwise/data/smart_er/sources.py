@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from toolwise.core import ToolwiseError
 from toolwise.core.records import read_rows
+from toolwise.data.reading import read_some, whole_rows
+from toolwise.data.stage import listed
 
 Domain = Literal["math", "time", "intention"]
 DOMAINS: tuple[Domain, ...] = ("math", "time", "intention")
@@ -66,32 +68,15 @@ def read_source(
     Raises:
         ToolwiseError: The file is missing, of another format, or gives no question.
     """
-    rows = _csv_rows(path) if path.suffix == ".csv" else _record_rows(path)
-    questions: list[SourceQuestion] = []
-    left_out: Counter[str] = Counter()
-    for number, record in rows:
-        found = _READERS[domain](number, record)
-        if isinstance(found, str):
-            left_out[found] += 1
-        else:
-            questions.append(found)
-        if limit is not None and len(questions) == limit:
-            break
+    rows = _csv_rows(path) if path.suffix == ".csv" else whole_rows(path, read_rows(path))
+    questions, left_out = read_some(rows, _READERS[domain], limit)
     if not questions:
-        reasons = "; ".join(f"{count} × {reason}" for reason, count in left_out.items()) or "it has no rows"
         raise ToolwiseError(
-            f"gives no question of the domain {domain}: {reasons}",
+            f"gives no question of the domain {domain}: {listed(left_out) or 'it has no rows'}",
             where=str(path),
             mend="check --domain and --source",
         )
     return questions, left_out
-
-
-def _record_rows(path: Path) -> Iterable[tuple[int, Any]]:
-    for row in read_rows(path):
-        if row.problem:
-            raise ToolwiseError(row.problem, where=f"{path}, row {row.number}", mend="mend or remove the row")
-        yield row.number, row.record
 
 
 def _csv_rows(path: Path) -> Iterable[tuple[int, Any]]:

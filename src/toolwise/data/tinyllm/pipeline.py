@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.data.demonstrations import Demonstration, write_demonstrations
-from toolwise.data.smart_er.stage import Record, StageReport, Suffix, run_stage
+from toolwise.data.stage import Record, StageReport, Suffix, run_stage
 from toolwise.data.tasks import write_tasks
 from toolwise.data.tinyllm.questions import ChoiceQuestion
 from toolwise.data.tinyllm.rationales import Teacher, student_input

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolwise.core import Message, ToolwiseError, seed_for
 from toolwise.core.records import read_rows
-from toolwise.data.smart_er.stage import Dropped, Record, Work
+from toolwise.data.stage import Dropped, Record, Work
 from toolwise.data.tinyllm.questions import ChoiceQuestion
 from toolwise.sampling.chat import ChatModel, ChatParams
 

@@ -58,6 +58,25 @@ class StageReport:
         return {"stage": self.name, "read": self.read, "kept": self.kept, "dropped": dict(self.dropped)}
 
 
+def listed(counts: Mapping[str, int]) -> str:
+    """Reasons and how often each occurred, as one line; empty if there are none."""
+    return "; ".join(f"{count} × {reason}" for reason, count in counts.items())
+
+
+def require_rows(kept: Sequence[Record], report: StageReport, folder: Path) -> None:
+    """Refuse to go on after a stage that no row came through.
+
+    Raises:
+        ToolwiseError: Says why the rows were dropped, and where they stand.
+    """
+    if not kept:
+        raise ToolwiseError(
+            f"no row came through stage '{report.name}': {listed(report.dropped)}",
+            where=str(folder),
+            mend=f"look into {report.name}.dropped.jsonl",
+        )
+
+
 async def run_stage(
     name: str,
     rows: Sequence[Record],
