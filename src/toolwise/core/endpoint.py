@@ -8,12 +8,50 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 _OWN_KEYS = {"messages", "model", "n", "stream", "tools"}
+
+
+def plain_address(url: str, example: str, ending: str, why: str) -> str:
+    """A server's address without credentials, and without a slash at its end.
+
+    No message repeats the address: a key may stand in it.
+
+    Args:
+        url: As it was given.
+        example: One that would do.
+        ending: What the path must not end with.
+        why: Says so.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"is no URL, write for instance {example}") from error
+    if parts.scheme not in ("http", "https") or not host or any(map(str.isspace, url)):
+        raise ValueError(f"is no http(s) URL, write for instance {example}")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password, query or fragment; name a key by 'api_key_env'")
+    if parts.path.rstrip("/").endswith(ending):
+        raise ValueError(f"must end before {ending}, {why}")
+    return url.rstrip("/")
+
+
+def _names_variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("takes the name of an environment variable, not the key itself")
+    return value
+
+
+KeyVariable = Annotated[str, AfterValidator(_names_variable)]
+"""The name of the environment variable that holds a key."""
 
 
 class ChatBudget(BaseModel):
@@ -71,7 +109,7 @@ class ChatConfig(BaseModel):
 
     base_url: str
     model: str = Field(min_length=1)
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     concurrency: int = Field(default=8, ge=1, le=1024)
     timeout: float = Field(default=120.0, gt=0)
     retries: int = Field(default=5, ge=0, le=20)
@@ -85,26 +123,7 @@ class ChatConfig(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _is_plain(cls, value: str) -> str:
-        # None of these messages repeats the value: a key may stand in it.
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError("is no URL, write for instance http://127.0.0.1:8000/v1") from error
-        if parts.scheme not in ("http", "https") or not host or any(map(str.isspace, value)):
-            raise ValueError("is no http(s) URL, write for instance http://127.0.0.1:8000/v1")
-        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-            raise ValueError("must hold no user, password, query or fragment; name a key by 'api_key_env'")
-        if parts.path.rstrip("/").endswith("/chat/completions"):
-            raise ValueError("must end before /chat/completions, which is added")
-        return value.rstrip("/")
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _is_name(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise ValueError("takes the name of an environment variable, not the key itself")
-        return value
+        return plain_address(value, "http://127.0.0.1:8000/v1", "/chat/completions", "which is added")
 
     @field_validator("extra")
     @classmethod

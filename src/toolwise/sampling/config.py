@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from toolwise.core.endpoint import KeyVariable, plain_address
 
 
 class _Config(BaseModel):
@@ -81,7 +81,7 @@ class VLLMConfig(_Config):
     urls: tuple[str, ...] = ()
     start: VLLMStart | None = None
     model: str = Field(default="policy", min_length=1)
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     concurrency: int = Field(default=128, ge=1, le=4096)
     timeout: float = Field(default=300.0, gt=0)
     retries: int = Field(default=5, ge=0, le=20)
@@ -93,30 +93,11 @@ class VLLMConfig(_Config):
     @field_validator("urls")
     @classmethod
     def _are_plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # No message repeats the value: a key may stand in it.
-        for url in value:
-            try:
-                parts = urlsplit(url)
-                host, _ = parts.hostname, parts.port
-            except ValueError as error:
-                raise ValueError("holds no URL, write for instance http://127.0.0.1:8000") from error
-            if parts.scheme not in ("http", "https") or not host or any(map(str.isspace, url)):
-                raise ValueError("holds no http(s) URL, write for instance http://127.0.0.1:8000")
-            if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-                raise ValueError("must hold no user, password, query or fragment; see 'api_key_env'")
-            if parts.path.rstrip("/").endswith("/v1"):
-                raise ValueError("must end before /v1: Toolwise asks other paths of the server as well")
-        plain = tuple(url.rstrip("/") for url in value)
+        why = "since other paths of the server are asked as well"
+        plain = tuple(plain_address(url, "http://127.0.0.1:8000", "/v1", why) for url in value)
         if len(set(plain)) != len(plain):
             raise ValueError("names a server twice")
         return plain
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _is_name(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise ValueError("takes the name of an environment variable, not the key itself")
-        return value
 
     @model_validator(mode="after")
     def _check(self) -> VLLMConfig:
