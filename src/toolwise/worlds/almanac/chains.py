@@ -6,6 +6,7 @@ answers. What a tool gives is not said again: a sentence that the text has, too,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from toolwise.dialects import Dialect, StepTool
 from toolwise.dialects.smart_steps import Step, format_final, format_steps
 from toolwise.rollout import demonstration_trees
 from toolwise.worlds.almanac.demonstrations import tool_result, weigh_belief
-from toolwise.worlds.almanac.questions import KINDS, Question, ask
+from toolwise.worlds.almanac.questions import KINDS, Question, ask, by_id
 from toolwise.worlds.almanac.text import UNKNOWN
 from toolwise.worlds.almanac.world import Almanac
 
@@ -99,6 +100,9 @@ def demonstrate_chains(
 ) -> list[RolloutTree]:
     """One chain for each question, as a tree to imitate.
 
+    A question that comes again is answered as of another day: there what is within knowledge is the same, and
+    what is not has turned out otherwise. So what a tool gave has to be copied; it cannot be learnt by heart.
+
     Args:
         world: Where the answers come from.
         chosen: Questions and their wordings.
@@ -108,9 +112,18 @@ def demonstrate_chains(
         decision_weight: Supervised weight of the first token of the justification, where the decision falls.
     """
     trees = []
-    for (question, wording), belief in zip(chosen, beliefs, strict=True):
+    shown: Counter[str] = Counter()
+    days: dict[tuple[int, str], tuple[Almanac, dict[str, Question]]] = {}
+    for (asked, wording), belief in zip(chosen, beliefs, strict=True):
+        day = shown[asked.id]
+        shown[asked.id] += 1
+        if (day, asked.kind) not in days:
+            then = world.another_day(day)
+            days[day, asked.kind] = (then, by_id(then, asked.kind))
+        then, questions = days[day, asked.kind]
+        question = questions[asked.id]
         task = ask(question, wording)
-        steps = chain(world, question, belief)
+        steps = chain(then, question, belief)
         messages = [*task.prompt, *chain_messages(steps, final_response(question))]
         (tree,) = demonstration_trees(task.id, messages, specs, dialect)
         stem, thought = (

@@ -143,6 +143,12 @@ def questions(world: Almanac, kind: str, split: Split) -> list[Question]:
     ]
 
 
+def by_id(world: Almanac, kind: str) -> dict[str, Question]:
+    """Every question of a kind by its `Question.id`, in any split: the same as another day answers it."""
+    subjects, make = _SOURCES[kind]
+    return {question.id: question for subject in subjects(world) for question in make(world, subject, kind)}
+
+
 def _split(subjects: list[str], kind: str, split: Split) -> list[str]:
     """70 / 10 / 20 percent; town questions of all kinds share one split, and so do dishes."""
     towns = dict.fromkeys(("stable fact", "changed fact"), "town")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolwise.core import seed_for
 from toolwise.worlds.almanac import names
@@ -55,6 +55,30 @@ class Almanac:
     dishes: tuple[str, ...]
     learned: dict[tuple[str, str], str]
     current: dict[tuple[str, str], str]
+
+    def another_day(self, day: int) -> Almanac:
+        """The same text, but what it does not settle has turned out otherwise.
+
+        What is within knowledge is the same in both. Day 0 is this one.
+        """
+        if day == 0:
+            return self
+        rng = random.Random(seed_for("almanac day", self.seed, day))
+        pools: dict[str, list[str]] = {}
+        for (relation, _), value in self.current.items():
+            pools.setdefault(relation, []).append(value)
+        kinds = {relation: list(dict.fromkeys(values)) for relation, values in pools.items()}
+        current = {
+            (relation, subject): (
+                value
+                if self.learned.get((relation, subject)) == value
+                else rng.choice(
+                    [other for other in kinds[relation] if other != self.learned.get((relation, subject))]
+                )
+            )
+            for (relation, subject), value in self.current.items()
+        }
+        return replace(self, current=current)
 
     def encyclopaedia(self) -> list[str]:
         """One sentence a fact, as things are now; the corpus of the search tool."""
