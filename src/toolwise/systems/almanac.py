@@ -87,6 +87,7 @@ class ColdStartConfig(_Config):
             the base model knows outlives the new format.
         batch_size: Demonstrations of one optimizer step, on average.
         learning_rate: Highest learning rate.
+        warmup_steps: Steps in which it rises.
     """
 
     questions: int = Field(default=1500, ge=1)
@@ -97,6 +98,7 @@ class ColdStartConfig(_Config):
     rehearsal: float = Field(default=1.0, ge=0)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
+    warmup_steps: int = Field(default=10, ge=0)
 
 
 class ReinforcementConfig(_Config):
@@ -247,7 +249,10 @@ def cold_start(
     learner = Learner(
         base.model,
         LearnerConfig(
-            learning_rate=config.learning_rate, schedule="cosine", warmup_steps=10, total_steps=steps
+            learning_rate=config.learning_rate,
+            schedule="cosine",
+            warmup_steps=config.warmup_steps,
+            total_steps=steps,
         ),
     )
     train_supervised(

@@ -14,7 +14,7 @@ from toolwise.core import Message, RolloutTree
 from toolwise.dialects import Dialect, StepTool
 from toolwise.dialects.smart_steps import Step, format_final, format_steps
 from toolwise.rollout import demonstration_trees
-from toolwise.worlds.almanac.demonstrations import tool_result, weigh_belief
+from toolwise.worlds.almanac.demonstrations import tool_result, weigh_at, weigh_belief
 from toolwise.worlds.almanac.questions import KINDS, Question, ask, by_id
 from toolwise.worlds.almanac.text import UNKNOWN
 from toolwise.worlds.almanac.world import Almanac
@@ -134,5 +134,9 @@ def demonstrate_chains(
         )
         # That it recalls nothing is the model's own word, and no invention.
         made_up = belief not in (question.belief, UNKNOWN)
-        trees.append(weigh_belief(tree, stem, thought, made_up, decision_weight))
+        tree = weigh_belief(tree, stem, thought, made_up, decision_weight)
+        if question.belief is None:
+            # Whether to invent something decides here; what follows only says so.
+            tree = weigh_at(tree, stem, decision_weight)
+        trees.append(tree)
     return trees

@@ -113,6 +113,14 @@ def weigh_belief(
     return replace(tree, turns=(tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:]))
 
 
+def weigh_at(tree: RolloutTree, before: Sequence[int], weight: float) -> RolloutTree:
+    """Give a supervised weight to the first token of the first turn that is no longer in `before`."""
+    turn = tree.turns[1]
+    weights = list(turn.supervised_weights)
+    weights[_common(before, turn.token_ids)] = weight
+    return replace(tree, turns=(tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:]))
+
+
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
     """Length of the common prefix."""
     for place, (a, b) in enumerate(zip(left, right, strict=False)):
