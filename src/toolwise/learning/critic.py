@@ -182,7 +182,7 @@ class Critic(ModelUpdater):
         Raises:
             ToolwiseError: The gradient is not finite (the weights are then unchanged).
         """
-        batches = self._share(trees, aggregation_factors(trees, "token-mean"))
+        batches = self._share(trees, aggregation_factors(trees, "token-mean")).batches
         metrics = {"critic_grad_norm": 0.0, "critic_learning_rate": self._begin()}
         totals = {"value_loss": 0.0, "clipped": 0.0, "pairs": 0.0}
         passes = 0
