@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,22 @@ class StepClock:
 def say(figures: Mapping[str, Any]) -> None:
     """What a side ends with: its figures and its peak memory, as a line of JSON."""
     print(json.dumps(dict(figures) | {"peak_gib": peak_gib()}), flush=True)
+
+
+def run_side(about: str | None, sides: Mapping[str, Callable[[Path, int], None]], count: str) -> None:
+    """Run the side that the command line names: ``SIDE FOLDER COUNT``.
+
+    Args:
+        about: What ``--help`` says of them.
+        sides: By name; each takes the model's folder and the count, and says its figures.
+        count: What is counted.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("side", choices=tuple(sides))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(count, type=int)
+    given = parser.parse_args()
+    sides[given.side](given.folder, getattr(given, count))
 
 
 def ask(module: str, arguments: Sequence[str]) -> dict[str, Any]:

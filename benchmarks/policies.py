@@ -29,7 +29,7 @@ COLUMNS = ("EM", "TC", "TP", "calls_within", "calls_beyond", "boundary_agreement
 
 def treatments() -> dict[str, Treatment]:
     """The four policies: the quickstart's two, and the same two rewards with a critic instead of groups."""
-    from toolwise.systems.almanac import ReinforcementConfig, actor_critic
+    from toolwise.systems.almanac_settings import ReinforcementConfig, actor_critic
 
     settings = actor_critic()
     return grpo_treatments(ReinforcementConfig()) | {
@@ -108,6 +108,7 @@ def train(runs: Mapping[int, Path], chosen: Mapping[str, Treatment], *, small: b
     """Train and evaluate what is not there yet."""
     from toolwise.rollout import CollectorConfig, Limits
     from toolwise.systems import almanac, quickstart
+    from toolwise.systems.almanac_settings import ColdStartConfig
     from toolwise.worlds.almanac import KINDS, tasks
 
     config = QuickstartConfig()
@@ -116,9 +117,7 @@ def train(runs: Mapping[int, Path], chosen: Mapping[str, Treatment], *, small: b
         quickstart.heldout_questions = lambda world: tasks(world, "validation", dict.fromkeys(KINDS, 80))
     if small:
         quickstart.heldout_questions = partial(almanac.heldout_questions, persons=4, others=2)
-        config = QuickstartConfig(
-            cold_start=almanac.ColdStartConfig(questions=8, person_questions=8, passes=1)
-        )
+        config = QuickstartConfig(cold_start=ColdStartConfig(questions=8, person_questions=8, passes=1))
         limits = Limits(max_turns=2, max_turn_tokens=24)
 
         def shortened(treatment: Treatment) -> Treatment:

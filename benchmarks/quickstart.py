@@ -74,12 +74,8 @@ def measure(out: Path, scratch: Path, *, small: bool) -> dict[str, Any]:
     """Make a run into `out`; seconds of the whole and of its phases, peak memory."""
     from toolwise.rollout import CollectorConfig, Limits
     from toolwise.systems import quickstart as module
-    from toolwise.systems.almanac import (
-        ColdStartConfig,
-        PretrainingConfig,
-        ReinforcementConfig,
-        heldout_questions,
-    )
+    from toolwise.systems.almanac import heldout_questions
+    from toolwise.systems.almanac_settings import ColdStartConfig, PretrainingConfig, ReinforcementConfig
     from toolwise.worlds.almanac import WorldSize, build_world
 
     config = module.QuickstartConfig()

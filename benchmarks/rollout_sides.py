@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.folders import look_up, questions, schema
-from benchmarks.peers import quiet_trl, say
+from benchmarks.peers import quiet_trl, run_side, say
 
 GROUP, TASKS, TURNS, TURN_TOKENS, CONTEXT = 8, 4, 4, 96, 640
 WAITING = 64
@@ -162,15 +161,5 @@ def _said(sampled: float, calls: float, seconds: float, rounds: int) -> None:
     )
 
 
-def main() -> None:
-    """Run one side."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("side", choices=("toolwise", "trl", "waits"))
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("rounds", type=int)
-    given = parser.parse_args()
-    {"toolwise": toolwise, "trl": trl, "waits": waits}[given.side](given.folder, given.rounds)
-
-
 if __name__ == "__main__":
-    main()
+    run_side(__doc__, {"toolwise": toolwise, "trl": trl, "waits": waits}, "rounds")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.folders import words
-from benchmarks.peers import StepClock, quiet_trl, say
+from benchmarks.peers import StepClock, quiet_trl, run_side, say
 
 LENGTH = 2048
 """Tokens of a packed row, and what both sides may put into one pass."""
@@ -180,15 +179,5 @@ def _said(clock: StepClock, tokens: float) -> None:
     )
 
 
-def main() -> None:
-    """Run one side."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("side", choices=("toolwise", "trl", "parity"))
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("steps", type=int)
-    given = parser.parse_args()
-    {"toolwise": toolwise, "trl": trl, "parity": parity}[given.side](given.folder, given.steps)
-
-
 if __name__ == "__main__":
-    main()
+    run_side(__doc__, {"toolwise": toolwise, "trl": trl, "parity": parity}, "steps")

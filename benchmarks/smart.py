@@ -38,7 +38,8 @@ def run_seed(seed: int, out: Path, *, start: str, split: str, small: bool) -> di
     """Train and measure everything of one seed; `start` is what SMART trains further."""
     from toolwise.evaluation import joined_overuse, summarise, tools_used, underuse
     from toolwise.learning import RunFolder
-    from toolwise.systems.almanac import Agent, ColdStartConfig, cold_start, evaluate, write_evaluation
+    from toolwise.systems.almanac import Agent, cold_start, evaluate, write_evaluation
+    from toolwise.systems.almanac_settings import ColdStartConfig
     from toolwise.systems.almanac_smart import SmartAgent, from_memory
     from toolwise.systems.quickstart import almanac_files
     from toolwise.worlds.almanac import KINDS, ask, build_world, sample_questions

@@ -72,3 +72,19 @@ def frontier(tmp_path):
     yield start
     for server in running:
         server.stop()
+
+
+@pytest.fixture
+def vllm(tmp_path):
+    """Starts test doubles of vLLM servers, each a process on loopback: ``vllm(**script)``."""
+    from vllm_doubles import Running
+
+    running = []
+
+    def start(port=0, **script):
+        running.append(Running(script, tmp_path / f"vllm-{len(running)}.json", port))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()

@@ -15,8 +15,9 @@ from transformers import AutoModelForTokenClassification
 from toolwise.core import ToolwiseError
 from toolwise.learning import Critic, CriticConfig, LearnerConfig, TokenTree, pack, value_model
 from toolwise.learning.aggregation import aggregation_factors
-from toolwise.learning.critic import batch_value_loss, explained_variance, token_values
+from toolwise.learning.critic import batch_value_loss, explained_variance
 from toolwise.learning.losses import value_loss
+from toolwise.learning.values import token_values
 
 
 def critic_model(kind: str = "qwen3", seed: int = 0, dtype: torch.dtype = torch.float32, **changes):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
-from vllm_doubles import Running
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +24,3 @@ def qwen():
             if parameter.ndim > 1:
                 parameter.mul_(4)  # sharper than at initialisation, so that a wrong cache shows
     return model
-
-
-@pytest.fixture
-def vllm(tmp_path):
-    """Starts test doubles of vLLM servers, each a process on loopback: ``vllm(**script)``."""
-    running = []
-
-    def start(port=0, **script):
-        running.append(Running(script, tmp_path / f"vllm-{len(running)}.json", port))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.stop()

@@ -5,13 +5,13 @@ import threading
 import time
 
 import pytest
-from vllm_doubles import FACTS, PROMPT, Weights, crowd, one, sampler_of, until_ready
 
 from toolwise.core import ToolwiseError
 from toolwise.sampling import FinishReason, SamplingParams
 from toolwise.sampling.deadline import clock_stopped, rollout_deadline
 from toolwise.sampling.vllm_pool import ModelFacts
 from toolwise.testing.contracts import check_sampler
+from vllm_doubles import FACTS, PROMPT, Weights, crowd, one, sampler_of, until_ready
 
 
 def test_the_contract_of_samplers(vllm):

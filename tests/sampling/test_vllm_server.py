@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from vllm_doubles import DOUBLE, FACTS, Weights, crowd, one, sampler_of, state_of
 
 from toolwise.core import ToolwiseError
 from toolwise.sampling.config import VLLMConfig
 from toolwise.sampling.vllm import VLLMSampler
 from toolwise.sampling.vllm_nccl import NCCLWeights, check_cuda
 from toolwise.sampling.vllm_server import VLLMServer, planned_servers
+from vllm_doubles import DOUBLE, FACTS, Weights, crowd, one, sampler_of, state_of
 
 
 def ours(tmp_path, script="{}", **start):

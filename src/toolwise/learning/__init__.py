@@ -4,7 +4,7 @@ from toolwise.learning.adapters import LoraSettings, add_adapter
 from toolwise.learning.aggregation import aggregation_factors
 from toolwise.learning.ahead import Ahead, corrected
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
-from toolwise.learning.critic import Critic, CriticConfig, value_model
+from toolwise.learning.critic import Critic, CriticConfig
 from toolwise.learning.distributed import (
     DistributedConfig,
     EverywhereError,
@@ -26,6 +26,7 @@ from toolwise.learning.sharding import Spread, refresh, settled_strategy
 from toolwise.learning.sinks import MetricSink, SinkName, open_sink
 from toolwise.learning.token_tree import TokenTree
 from toolwise.learning.updater import LearnerConfig
+from toolwise.learning.values import value_model
 
 __all__ = [
     "Ahead",

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from toolwise.core import ToolwiseError
 from toolwise.learning.aggregation import aggregation_factors
-from toolwise.learning.logprobs import predicting_states
 from toolwise.learning.losses import value_errors
 from toolwise.learning.packing import TokenBatch
 from toolwise.learning.sharding import Spread
 from toolwise.learning.token_tree import TokenTree
 from toolwise.learning.updater import LearnerConfig, ModelUpdater
-
-Head = Literal["normal", "zero"]
+from toolwise.learning.values import Head, token_values
 
 
 class CriticConfig(BaseModel):
@@ -44,70 +38,6 @@ class CriticConfig(BaseModel):
     clip: float | None = Field(default=0.5, ge=0)
     head: Head = "normal"
     warmup_steps: int = Field(default=0, ge=0)
-
-
-def value_model(policy: nn.Module, seed: int, head: Head = "normal") -> Any:
-    """A critic that begins as a copy of the policy, with one number a token instead of a vocabulary.
-
-    It is the policy's architecture for token classification with a single label, as in verl: the body's
-    weights are copied, and the head, a linear layer without dropout before it, is initialised as
-    ``transformers`` does for this architecture (weights normal with its ``initializer_range``, bias 0).
-
-    Args:
-        policy: A Hugging Face causal language model; it stays as it is.
-        seed: Decides the head's weights.
-        head: See `CriticConfig`.
-
-    Returns:
-        A ``…ForTokenClassification`` model on the policy's device, in its precision.
-
-    Raises:
-        ToolwiseError: ``transformers`` knows no token classification for this architecture.
-    """
-    from transformers import AutoModelForTokenClassification
-
-    config: Any = copy.deepcopy(policy.config)
-    config.num_labels = 1
-    config.classifier_dropout = 0.0
-    first = next(policy.parameters())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            model = AutoModelForTokenClassification.from_config(
-                config, dtype=first.dtype, attn_implementation=config._attn_implementation
-            )
-        except ValueError as error:
-            raise ToolwiseError(
-                f"a model of type {config.model_type!r} has no head for values",
-                where="critic",
-                mend="take an advantage without a critic, such as grpo, or another model",
-            ) from error
-    model.get_decoder().load_state_dict(policy.get_decoder().state_dict())  # type: ignore[operator]
-    if head == "zero":
-        nn.init.zeros_(_head(model).weight)
-    return model.to(first.device)
-
-
-def token_values(model: nn.Module, batch: TokenBatch) -> Tensor:
-    """Value of the state before every trained token of a batch, shape (N,), float32 or wider.
-
-    It is read at the place that predicts the token. Rollouts that share a token share the state before it,
-    and its value.
-
-    Args:
-        model: From `value_model`.
-        batch: Packed trees, on the model's device.
-    """
-    head = _head(model)
-    states = predicting_states(model, batch)
-    with torch.autocast(states.device.type, enabled=False):
-        wide = torch.promote_types(head.weight.dtype, torch.float32)
-        bias = None if head.bias is None else head.bias.to(wide)
-        return nn.functional.linear(states.to(wide), head.weight.to(wide), bias)[:, 0]
-
-
-def _head(model: nn.Module) -> Any:
-    return getattr(model, "score", None) or model.get_submodule("classifier")
 
 
 def batch_value_loss(batch: TokenBatch, values: Tensor, clip: float | None) -> tuple[Tensor, Tensor]:
@@ -182,7 +112,7 @@ class Critic(ModelUpdater):
         Raises:
             ToolwiseError: The gradient is not finite (the weights are then unchanged).
         """
-        batches = self._share(trees, aggregation_factors(trees, "token-mean"))
+        batches = self._share(trees, aggregation_factors(trees, "token-mean")).batches
         metrics = {"critic_grad_norm": 0.0, "critic_learning_rate": self._begin()}
         totals = {"value_loss": 0.0, "clipped": 0.0, "pairs": 0.0}
         passes = 0

@@ -11,9 +11,9 @@ import numpy as np
 
 from toolwise.core import ToolwiseError, seed_for
 from toolwise.learning.learner import Learner
-from toolwise.learning.loops import Progress, run_steps
 from toolwise.learning.objectives import SupervisedLossConfig
 from toolwise.learning.run_folder import RunFolder
+from toolwise.learning.run_steps import Progress, run_steps
 from toolwise.learning.token_tree import TokenTree
 
 

@@ -126,10 +126,10 @@ class Learner(ModelUpdater):
         self.model.eval()
         return self._annotations(trees, lambda batch: self._compute(batch, temperature=temperature)[0])
 
-    def _packed(self, trees: Sequence[TokenTree], loss: LossConfig) -> list[TokenBatch]:
+    def _packed(self, trees: Sequence[TokenTree], loss: LossConfig) -> Sequence[TokenBatch]:
         if isinstance(loss, DPOLossConfig):
             _check_pairs(trees)
-            return self._share(trees, whole=True)
+            return self._share(trees, whole=True).batches
         parts = loss.parts if isinstance(loss, SupervisedLossConfig) else {}
         factors = aggregation_factors(trees, loss.aggregation, loss.horizon, parts)
         if not needs_all_tokens(loss):
@@ -137,7 +137,7 @@ class Learner(ModelUpdater):
             useful = [bool(np.any(tree.pair_advantage)) for tree in trees]
             factors = factors[np.repeat(useful, [len(tree.paths) for tree in trees])]
             trees = [tree for tree, used in zip(trees, useful, strict=True) if used]
-        return self._share(trees, factors)
+        return self._share(trees, factors).batches
 
     def _accumulate(
         self,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from toolwise.advantages import ActorCriticEstimator, AdvantageEstimator
 from toolwise.core import RewardFunction, RolloutTree, ToolwiseError, seed_for
 from toolwise.learning.ahead import Ahead, corrected
 from toolwise.learning.critic import Critic, explained_variance
-from toolwise.learning.distributed import EverywhereError, LostRankError, lost_ranks
 from toolwise.learning.experience import (
     Experience,
     experience_metrics,
@@ -25,16 +21,12 @@ from toolwise.learning.experience import (
     rollout_records,
     score,
 )
-from toolwise.learning.interrupts import Interrupted, noted_interrupts, uninterrupted
 from toolwise.learning.learner import Learner
 from toolwise.learning.losses import DPOLossConfig, KLInRewardConfig, PolicyLossConfig, PPOLossConfig
 from toolwise.learning.objectives import SupervisedLossConfig
 from toolwise.learning.run_folder import RunFolder
+from toolwise.learning.run_steps import Progress, run_steps
 from toolwise.learning.token_tree import TokenTree
-
-Material = TypeVar("Material")
-Progress = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each step with its number (from 1), the number of steps, and the metrics."""
 
 SUMMED = ("trained_tokens", "unique_tokens", "tokens", "oversized_rollouts")
 """Metrics that add up over the updates of one step; the others are averaged."""
@@ -268,88 +260,10 @@ def check_critic(advantage: AdvantageEstimator, there: bool) -> None:
         )
 
 
-def run_steps(
-    learner: Learner,
-    run: RunFolder,
-    steps: int,
-    prepare: Callable[[int], Material],
-    update: Callable[[int, Material], dict[str, float]],
-    seed: int,
-    checkpoint_every: int,
-    *,
-    tokenizer: Any,
-    progress: Progress | None,
-    reward: Any = None,
-    critic: Critic | None = None,
-    ahead: Ahead | None = None,
-) -> dict[str, float]:
-    """Steps, metrics, checkpoints. `prepare` changes nothing and may be interrupted; `update` may not."""
-    world = learner.world
-    done = saved = tried = run.resume(learner, reward=reward, critic=critic, ahead=ahead)
-    whole = True
-    # Several ranks stop between two steps, together; one process at the end of what it is doing.
-    together = noted_interrupts() if world.size > 1 else nullcontext(lambda: False)
-    held = uninterrupted if world.size == 1 else nullcontext
-    own = () if world.first else (world.rank,)
-
-    def updates_so_far() -> tuple[int, int]:
-        return learner.steps, 0 if critic is None else critic.steps
-
-    updates, state = updates_so_far(), None
-    metrics: dict[str, float] = {}
-    try:
-        with together as pressed, lost_ranks(world):
-            for step in range(done + 1, steps + 1):
-                if any(world.gather(pressed())):
-                    raise KeyboardInterrupt
-                material = prepare(step)
-                with held():
-                    whole = False
-                    updates, state = updates_so_far(), _state_of(reward)
-                    torch.manual_seed(seed_for(seed, "update", step, *own))
-                    metrics = update(step, material)
-                    run.log(step, metrics)
-                    done, whole = step, True
-                    if step % checkpoint_every == 0 or step == steps:
-                        tried = step
-                        run.save(
-                            step, learner, tokenizer=tokenizer, reward=reward, critic=critic, ahead=ahead
-                        )
-                        saved = step
-                if progress is not None:
-                    progress(step, steps, metrics)
-    except KeyboardInterrupt:
-        if whole and done > saved:
-            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic, ahead=ahead)
-            saved = done
-        raise Interrupted(
-            f"stopped; {saved} of {steps} steps are safe in {run.path}",
-            mend="run the same command again to go on",
-        ) from None
-    except ToolwiseError as error:
-        # A step that failed before it had touched the weights takes no finished step with it. Several ranks
-        # save together, or not at all.
-        alike = world.size == 1 or isinstance(error, EverywhereError)
-        if alike and done > max(saved, tried) and (whole or updates_so_far() == updates):
-            if not whole and state is not None:
-                reward.load_state_dict(state)
-            run.save(done, learner, tokenizer=tokenizer, reward=reward, critic=critic, ahead=ahead)
-            saved = done
-        safe = f"{saved} of {steps} steps are safe in {run.path}"
-        mend = f"{error.mend}; {safe}" if error.mend else safe
-        kind = type(error) if isinstance(error, EverywhereError | LostRankError) else ToolwiseError
-        raise kind(error.problem, where=error.where, mend=mend) from error
-    return metrics
-
-
 def _check_same(learner: Learner, experience: Experience) -> None:
     """Ranks that see different rewards would learn different things."""
     values = [float(array.sum()) for tree in experience.advantages for array in tree]
     learner.world.same(values, "advantages", "rewards and advantages must depend on the rollouts alone")
-
-
-def _state_of(reward: Any) -> Any:
-    return copy.deepcopy(reward.state_dict()) if hasattr(reward, "state_dict") else None
 
 
 def _length(steps: int | None, from_epochs: int | None) -> int:

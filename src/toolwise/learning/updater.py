@@ -18,7 +18,8 @@ from toolwise.learning.adapters import has_adapter
 from toolwise.learning.distributed import EverywhereError
 from toolwise.learning.layer_checkpoints import checkpoint_layers
 from toolwise.learning.logprobs import token_logprobs
-from toolwise.learning.packing import TokenBatch, pack, unpacked
+from toolwise.learning.packing import TokenBatch
+from toolwise.learning.rank_share import RankShare
 from toolwise.learning.sharding import (
     Compute,
     Spread,
@@ -27,7 +28,6 @@ from toolwise.learning.sharding import (
     load_optimizer,
     whole,
 )
-from toolwise.learning.splitting import Piece, pieces
 from toolwise.learning.token_tree import TokenTree
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -182,46 +182,32 @@ class ModelUpdater:
         factors: NDArray[np.float64] | None = None,
         *,
         whole: bool = False,
-    ) -> list[TokenBatch]:
-        """This rank's part of the trees, packed; `factors` has one number for each rollout of all trees.
-
-        A tree longer than the budget is cut between its rollouts, unless they have to stay `whole`.
-        """
-        longest = sum(map(len, trees)) if whole else self.config.token_budget
-        return self.world.agreed(lambda: self._packed_share(pieces(trees, longest), factors)[1])
-
-    def _packed_share(
-        self, parts: Sequence[Piece], factors: NDArray[np.float64] | None = None
-    ) -> tuple[list[int], list[TokenBatch]]:
-        mine = self.world.share([len(part.tree) for part in parts])
-        if factors is not None:
-            ends = np.cumsum([0, *(len(part.tree.paths) for part in parts)])
-            factors = np.concatenate([np.empty(0), *(factors[ends[at] : ends[at + 1]] for at in mine)])
-        return mine, pack(
-            [parts[index].tree for index in mine],
-            self.config.token_budget,
-            context=self.context,
-            factors=factors,
-            dtype=self.dtype,
+    ) -> RankShare:
+        """This rank's part of the trees, see `RankShare.of`."""
+        return self.world.agreed(
+            lambda: RankShare.of(
+                trees,
+                self.world,
+                self.config.token_budget,
+                context=self.context,
+                dtype=self.dtype,
+                factors=factors,
+                whole=whole,
+            )
         )
 
     def _annotations(
         self, trees: Sequence[TokenTree], compute: Callable[[TokenBatch], Tensor]
     ) -> list[NDArray[np.float64]]:
         """One number for each token of each tree (0 where not trained), computed by all ranks together."""
-        parts = pieces(trees, self.config.token_budget)
-        mine, batches = self.world.agreed(lambda: self._packed_share(parts))
+        share = self._share(trees)
         computed = []
-        for batch, real in self._passes(batches):
+        for batch, real in self._passes(share.batches):
             with torch.no_grad(), self._autocast():
                 values = compute(batch)
             if real:
                 computed.append(values)
-        ours = unpacked([parts[index].tree for index in mine], batches, computed)
-        found = [np.zeros(len(tree)) for tree in trees]
-        for part, along in zip(parts, self.world.joined(dict(zip(mine, ours, strict=True))), strict=True):
-            found[part.origin][part.tokens] = along
-        return found
+        return share.joined(computed, self.world)
 
     def _backward(self, summand: Tensor) -> None:
         """Gradients of this rank's summand of the loss; DDP and FSDP2 take means, and we sum."""

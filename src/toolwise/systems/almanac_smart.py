@@ -11,7 +11,8 @@ from toolwise.dialects import Dialect, SmartDialect
 from toolwise.evaluation import Outcome
 from toolwise.rewards.text import exact_match
 from toolwise.rollout import Limits
-from toolwise.systems.almanac import Agent, ColdStartConfig
+from toolwise.systems.almanac import Agent
+from toolwise.systems.almanac_settings import ColdStartConfig
 from toolwise.worlds.almanac import KINDS, TOOLS, Question
 from toolwise.worlds.almanac.agent import almanac_toolbox, recall
 from toolwise.worlds.almanac.chains import CHAIN_TOOLS, INSTRUCTION, demonstrate_chains

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -15,8 +16,22 @@ from toolwise.sampling import Sampler, SamplingParams
 from toolwise.systems.policy import Policy
 from toolwise.tools import Toolbox
 
+Play = Callable[[Sequence[Task], Sequence[int]], list[RolloutTree]]
+"""Plays some of the tasks on this rank, given with their numbers within the visit."""
 
-class _RanksCollector(Collector):
+
+class RanksCollector(Collector, ABC):
+    """Plays tasks on several ranks together; every rank calls `collect` with all of them, and gets all trees.
+
+    Args:
+        sampler: This rank's; None where it plays nothing.
+        dialect: How turns are written.
+        toolbox: The tools there are.
+        config: How much to collect and how to sample.
+        seed: The run's seed.
+        world: The ranks.
+    """
+
     def __init__(
         self,
         sampler: Sampler | None,
@@ -30,58 +45,56 @@ class _RanksCollector(Collector):
         super().__init__(cast(Sampler, sampler), dialect, toolbox, config, seed)
         self.world = world
 
+    def collect(
+        self,
+        tasks: Sequence[Task],
+        *,
+        run: Sequence[str | int],
+        samples: int | None = None,
+        params: SamplingParams | None = None,
+        done: Callable[[RolloutTree], None] | None = None,
+        places: Sequence[int] | None = None,
+    ) -> list[RolloutTree]:
+        """See `Player.collect`; an error on one rank is raised on all, and `done` hears of this rank's."""
+        alone = super().collect
 
-class SharedCollector(_RanksCollector):
-    """Each rank plays its share of the tasks; all get all trees, in the order of the tasks.
+        def play(some: Sequence[Task], numbers: Sequence[int]) -> list[RolloutTree]:
+            return alone(some, run=run, samples=samples, params=params, done=done, places=numbers)
+
+        return self.together(tasks, range(len(tasks)) if places is None else places, play)
+
+    @abstractmethod
+    def together(self, tasks: Sequence[Task], numbers: Sequence[int], play: Play) -> list[RolloutTree]:
+        """Have every task played by one rank; all trees, on all ranks, in the order of the tasks.
+
+        Args:
+            tasks: The same on every rank.
+            numbers: Of each task within the whole visit.
+            play: Must not be called with a task that another rank plays.
+        """
+
+
+class SharedCollector(RanksCollector):
+    """Each rank plays its share of the tasks.
 
     Every `world.size`-th task is one rank's: how long rollouts will be is not known beforehand.
     """
 
-    def collect(
-        self,
-        tasks: Sequence[Task],
-        *,
-        run: Sequence[str | int],
-        samples: int | None = None,
-        params: SamplingParams | None = None,
-        done: Callable[[RolloutTree], None] | None = None,
-        places: Sequence[int] | None = None,
-    ) -> list[RolloutTree]:
-        """See `Player.collect`; an error on one rank is raised on all."""
-        numbers = list(range(len(tasks)) if places is None else places)
+    def together(self, tasks: Sequence[Task], numbers: Sequence[int], play: Play) -> list[RolloutTree]:
+        """See `RanksCollector.together`."""
         mine = range(self.world.rank, len(tasks), self.world.size)
-
-        def play() -> list[RolloutTree]:
-            return super(SharedCollector, self).collect(
-                [tasks[index] for index in mine],
-                run=run,
-                samples=samples,
-                params=params,
-                done=done,
-                places=[numbers[index] for index in mine],
-            )
-
-        return self.world.joined(dict(zip(mine, self.world.agreed(play), strict=True)))
-
-
-class ServedCollector(_RanksCollector):
-    """The first rank plays all tasks, on servers that are many already; all ranks get the trees."""
-
-    def collect(
-        self,
-        tasks: Sequence[Task],
-        *,
-        run: Sequence[str | int],
-        samples: int | None = None,
-        params: SamplingParams | None = None,
-        done: Callable[[RolloutTree], None] | None = None,
-        places: Sequence[int] | None = None,
-    ) -> list[RolloutTree]:
-        """See `Player.collect`."""
-        play = super().collect
-        return self.world.by_first(
-            lambda: play(tasks, run=run, samples=samples, params=params, done=done, places=places)
+        trees = self.world.agreed(
+            lambda: play([tasks[index] for index in mine], [numbers[index] for index in mine])
         )
+        return self.world.joined(dict(zip(mine, trees, strict=True)))
+
+
+class ServedCollector(RanksCollector):
+    """The first rank plays all tasks, on servers that are many already."""
+
+    def together(self, tasks: Sequence[Task], numbers: Sequence[int], play: Play) -> list[RolloutTree]:
+        """See `RanksCollector.together`."""
+        return self.world.by_first(lambda: play(tasks, numbers))
 
 
 @dataclass(slots=True)

@@ -20,9 +20,6 @@ from toolwise.evaluation import Summary, results_table, summarise
 from toolwise.learning import RunFolder
 from toolwise.reports import write_report
 from toolwise.systems.almanac import (
-    ColdStartConfig,
-    PretrainingConfig,
-    ReinforcementConfig,
     cold_start,
     evaluate,
     heldout_questions,
@@ -31,6 +28,7 @@ from toolwise.systems.almanac import (
     reinforce,
     write_evaluation,
 )
+from toolwise.systems.almanac_settings import ColdStartConfig, PretrainingConfig, ReinforcementConfig
 from toolwise.systems.models import quiet
 from toolwise.worlds import almanac as almanac_files
 from toolwise.worlds.almanac import Almanac, build_world, pretraining_documents

@@ -28,7 +28,7 @@ from toolwise.learning import (
     train_supervised,
     value_model,
 )
-from toolwise.learning.loops import Progress
+from toolwise.learning.run_steps import Progress
 from toolwise.rewards import build_reward
 from toolwise.sampling.config import VLLMConfig
 from toolwise.systems.continuing import begun_length, changeable, check_length

@@ -14,7 +14,7 @@ from toolwise.sampling.vllm import VLLMSampler
 from toolwise.sampling.vllm_pool import ModelFacts
 from toolwise.sampling.vllm_weights import CheckpointWeights
 
-DOUBLE = Path(__file__).parents[1] / "vllm_double.py"
+DOUBLE = Path(__file__).with_name("vllm_double.py")
 PROMPT = [5, 6, 7]
 PARAMS = SamplingParams(max_tokens=6)
 FACTS = ModelFacts(64, 61, ("abc", [97, 98, 99]))
