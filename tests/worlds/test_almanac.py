@@ -140,3 +140,20 @@ def test_the_template_shows_the_tools():
     )
     assert "search(query) calculator(expression) ask_user(question)" in text
     assert json.dumps(specs)
+
+
+def test_another_day_changes_what_is_beyond_knowledge_and_nothing_else():
+    world = build_world(0)
+    assert world.another_day(0) is world
+    other = world.another_day(1)
+    assert other == world.another_day(1) != world.another_day(2)
+    assert (other.learned, list(other.current)) == (world.learned, list(world.current))
+    changed = 0
+    for key, value in world.current.items():
+        if world.learned.get(key) == value:
+            assert other.current[key] == value
+        else:
+            assert other.current[key] != world.learned.get(key)
+            changed += other.current[key] != value
+    beyond = sum(world.learned.get(key) != value for key, value in world.current.items())
+    assert changed > 0.9 * beyond

@@ -58,25 +58,60 @@ def test_a_wrong_belief_about_something_known_is_looked_up():
     assert len(chain(world(), question, question.answer)) == 1
 
 
+def pairs_of(tree):
+    """Tokens of the first turn and their weights."""
+    first = tree.turns[1]
+    tokens = [dialect()._template.decode([token]) for token in first.token_ids]
+    return list(zip(tokens, first.supervised_weights, strict=True))
+
+
+def demonstrated(chosen, beliefs):
+    specs = almanac_toolbox(world()).specs(TOOLS)
+    return demonstrate_chains(world(), chosen, beliefs, specs, dialect(), decision_weight=5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_demonstration_reads_back_as_its_chain_and_does_not_teach_made_up_beliefs(kind):
-    specs = almanac_toolbox(world()).specs(TOOLS)
     question = questions(world(), kind, "train")[0]
     made_up = "Nonsense"
     for belief in {question.belief or "unknown", made_up}:
-        (tree,) = demonstrate_chains(world(), [(question, 0)], [belief], specs, dialect(), decision_weight=5)
-        steps = chain(world(), question, belief)
+        (tree,) = demonstrated([(question, 0)], [belief])
+        recalled = belief if question.belief else "unknown"
+        steps = chain(world(), question, recalled)
         calls = [call for turn in tree.turns for call in turn.calls]
         assert calls == [call_of(step, CHAIN_TOOLS) for step in steps if step.tool is not None]
         assert tree.turns[-1].answer == f"Answer: {question.answer}"
         assert len(tree.turns) == 2 + 2 * len(calls)
-        first = tree.turns[1]
-        tokens = [dialect()._template.decode([token]) for token in first.token_ids]
-        pairs = list(zip(tokens, first.supervised_weights, strict=True))
+        pairs = pairs_of(tree)
+        text = "".join(token for token, _ in pairs)
+        assert f"{question.recall}{recalled}. " in text
         untaught = "".join(token for token, weight in pairs if weight == 0)
-        assert untaught.strip(" .") == (belief if belief == made_up else "")
-        (decision,) = [place for place, (_, weight) in enumerate(pairs) if weight == 5]
-        assert "".join(tokens[:decision]).endswith(f"{belief}. This is")
+        assert untaught.strip(" .") == (recalled if recalled == made_up else "")
+        *before, decision = [place for place, (_, weight) in enumerate(pairs) if weight == 5]
+        said = "".join(token for token, _ in pairs[:decision])
+        assert said.endswith(f"{recalled}. This is")
+        # Where the text says nothing, saying so decides already.
+        assert [pairs[place][0].strip() for place in before] == ([] if question.belief else ["unknown"])
+
+
+@pytest.mark.parametrize("kind", ["changed fact", "two-hop", "unknown person"])
+def test_a_question_that_comes_again_has_to_be_looked_up_again(kind):
+    question = questions(world(), kind, "train")[0]
+    trees = demonstrated([(question, 0)] * 6, [question.belief or "unknown"] * 6)
+    found = [next(turn for turn in tree.turns if turn.role == "tool").text for tree in trees]
+    assert len(set(found)) > 1
+    if kind != "two-hop":
+        for tree, output in zip(trees, found, strict=True):
+            assert tree.turns[-1].answer.removeprefix("Answer: ") in output
+    assert demonstrated([(question, 0)], ["unknown"])[0].turns[-1].answer == f"Answer: {question.answer}"
+
+
+@pytest.mark.parametrize("kind", ["known person", "stable fact", "small arithmetic", "common default"])
+def test_what_is_known_stays_the_same(kind):
+    question = questions(world(), kind, "train")[0]
+    trees = demonstrated([(question, 0)] * 4, [question.answer] * 4)
+    assert {tree.turns[-1].answer for tree in trees} == {f"Answer: {question.answer}"}
+    assert all(len(tree.turns) == 2 for tree in trees)
 
 
 def test_steps_are_numbered_on_from_turn_to_turn():
