@@ -30,7 +30,7 @@ GOALS = {"saving_at_least": 0.24, "gain_above": 0.0, "accuracy_change_above": 0.
 DOMAINS = ("math", "time", "intention", "two-hop")
 DECISION = r"\. This is ([^.,]+)"
 """Where a chain of the almanac decides."""
-GENTLE = {"learning_rate": 1e-3, "warmup_steps": 100}
+GENTLE = {"repeats": 2, "warmup_steps": 50, "rehearsal": 1.5, "decision_weight": 10.0}
 TRAINED = ("tool prompt", "SMART")
 
 

@@ -35,6 +35,7 @@ class ColdStartConfig(_Config):
     Attributes:
         questions: Demonstrations of each kind of question; a kind that has fewer questions gives several
             demonstrations of each, with the decision to call or to answer drawn anew.
+        repeats: How many demonstrations a question has at most; None: as many as it takes.
         person_questions: The same for questions about people, whose boundary is the hard one.
         passes: How often each is seen.
         decision_weight: Weight of the token that decides between a call and an answer.
@@ -49,6 +50,7 @@ class ColdStartConfig(_Config):
 
     questions: int = Field(default=1500, ge=1)
     person_questions: int = Field(default=2000, ge=1)
+    repeats: int | None = Field(default=None, ge=1)
     passes: int = Field(default=1, ge=1)
     decision_weight: float = Field(default=5.0, gt=0)
     direct_share: float = Field(default=0.35, ge=0, le=1)
