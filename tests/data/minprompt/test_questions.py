@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from toolwise.data.minprompt.clauses import Unnatural
 from toolwise.data.minprompt.entities import Entity
-from toolwise.data.minprompt.grammar import Unnatural, natural_question
+from toolwise.data.minprompt.grammar import natural_question
 from toolwise.data.minprompt.prompts import extract_answer, prompt_source, prompt_target
 from toolwise.data.minprompt.published import published_question
 from toolwise.data.minprompt.questions import Refused, check_answerable

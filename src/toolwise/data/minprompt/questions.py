@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from toolwise.core import Message
+from toolwise.data.minprompt.clauses import Unnatural
 from toolwise.data.minprompt.entities import Entity
-from toolwise.data.minprompt.grammar import Unnatural, natural_question
+from toolwise.data.minprompt.grammar import natural_question
 from toolwise.data.minprompt.prompts import MASK, cloze_question
 from toolwise.data.minprompt.published import published_question
 from toolwise.data.minprompt.settings import MinPromptSettings

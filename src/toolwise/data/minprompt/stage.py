@@ -20,6 +20,13 @@ FORMAT = 1
 EXAMPLES = 20
 """Rows of each reason that are named in the report."""
 _KEY = b"toolwise.minprompt"
+STAGES = ("texts", "sentences", "entities", "graph", "selected", "questions", "records")
+"""The stages in order; stage n writes ``n-NAME.parquet``."""
+
+
+def stage_path(out: Path, stage: str) -> Path:
+    """The file that a stage writes."""
+    return out / f"{STAGES.index(stage) + 1}-{stage}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
