@@ -179,7 +179,7 @@ def _filled(
     chosen: Sequence[tuple[Question, int]], counts: Mapping[str, int], repeats: int | None
 ) -> list[tuple[Question, int]]:
     """As many of each kind as asked for: those of a kind that has fewer come round again."""
-    filled = []
+    filled: list[tuple[Question, int]] = []
     for kind, wanted in counts.items():
         distinct = [pair for pair in chosen if pair[0].kind == kind]
         most = wanted if repeats is None else min(wanted, repeats * len(distinct))
