@@ -30,10 +30,13 @@ Endpoint = Annotated[
     typer.Option(metavar="URL", help="An OpenAI-compatible server that writes the questions instead."),
 ]
 EndpointModel = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the model there.")]
+Ray = Annotated[
+    int | None,
+    typer.Option("--ray", metavar="N", min=1, help="Read files and find entities on N workers of Ray Data."),
+]
 _OUT = Path("minprompt")
 _ABOUT = {
     "sentences": "Sentences of the texts.",
-    "entities": "Entities of the sentences and their types.",
     "graph": "Which sentences share an entity.",
     "selected": "The dominating set: every other sentence shares an entity with one of it.",
     "records": "The questions as prompts and targets.",
@@ -41,12 +44,21 @@ _ABOUT = {
 
 
 @app.command("texts", short_help="Read texts.")
-def texts(source: Source, out: Out = _OUT, set_: Set = None) -> None:
+def texts(source: Source, out: Out = _OUT, set_: Set = None, ray: Ray = None) -> None:
     """Read the paragraphs of files; what cannot be read is counted and named.
 
     Example: toolwise data minprompt texts articles --out minprompt
     """
-    _run(("texts",), source, out, set_)
+    _run(("texts",), source, out, set_, ray=ray)
+
+
+@app.command("entities", short_help="Entities of the sentences and their types.")
+def entities(out: Out = _OUT, set_: Set = None, ray: Ray = None) -> None:
+    """Find the entities of the sentences and their types.
+
+    Example: toolwise data minprompt entities --out minprompt --ray 8
+    """
+    _run(("entities",), None, out, set_, ray=ray)
 
 
 @app.command("questions", short_help="Ask about the entities of the selected sentences.")
@@ -79,6 +91,7 @@ def run_all(
     endpoint: Endpoint = None,
     endpoint_model: EndpointModel = None,
     set_: Set = None,
+    ray: Ray = None,
     train: Annotated[
         bool, typer.Option("--train", help="Train on the source's questions and the records.")
     ] = False,
@@ -96,7 +109,7 @@ def run_all(
     """
     from toolwise.data.minprompt import STAGES
 
-    _run(STAGES, source, out, set_, _asked(endpoint, endpoint_model), page=not train)
+    _run(STAGES, source, out, set_, _asked(endpoint, endpoint_model), page=not train, ray=ray)
     if train:
         train_model(source, out, recipe, train_set)
 
@@ -146,6 +159,7 @@ def _run(
     set_: list[str] | None,
     values: dict[str, Any] | None = None,
     page: bool = True,
+    ray: int | None = None,
 ) -> None:
     from rich.console import Console
 
@@ -155,7 +169,7 @@ def _run(
     say = plain_lines(Console())
     settings = folder_settings(out, set_ or (), values)
     for name in stages:
-        _tell(run_stage(name, source, out, settings), say)
+        _tell(run_stage(name, source, out, settings, ray), say)
     if page:
         say(f"page: {write_page(out)}")
 

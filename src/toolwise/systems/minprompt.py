@@ -18,6 +18,7 @@ from toolwise.data.minprompt import (
     entity_stage,
     graph_stage,
     question_stage,
+    ray_run,
     read_questions,
     read_report,
     read_stage,
@@ -59,17 +60,29 @@ def folder_settings(
     return settings
 
 
-def run_stage(name: str, source: Path | None, out: Path, settings: MinPromptSettings) -> StageReport:
-    """One stage, by its name; errors are its own."""
+def run_stage(
+    name: str, source: Path | None, out: Path, settings: MinPromptSettings, ray: int | None = None
+) -> StageReport:
+    """One stage, by its name; errors are its own.
+
+    Args:
+        name: Of `STAGES`.
+        source: Of the texts.
+        out: The folder.
+        settings: Of the run.
+        ray: Files are read and entities found by so many workers of Ray Data; None: in this process.
+    """
+    run = map if ray is None else ray_run(ray)
     if name == "texts":
         if source is None:
             raise ToolwiseError("no source is given", where="minprompt texts", mend="give a file or a folder")
-        return read_stage_texts(source, out, settings)
+        return read_stage_texts(source, out, settings, run)
     if name == "questions":
         return question_stage(out, settings, _model(settings))
+    if name == "entities":
+        return entity_stage(out, settings, run)
     stages: dict[str, Callable[[Path, MinPromptSettings], StageReport]] = {
         "sentences": sentence_stage,
-        "entities": entity_stage,
         "graph": graph_stage,
         "selected": select_stage,
         "records": record_stage,

@@ -8,6 +8,7 @@ from toolwise.data.minprompt.question_stages import question_stage, record_stage
 from toolwise.data.minprompt.selection import Selection, degrees, select
 from toolwise.data.minprompt.settings import MinPromptSettings
 from toolwise.data.minprompt.sources import Question, Text, read_questions
+from toolwise.data.minprompt.spread import ray_run
 from toolwise.data.minprompt.stage import STAGES, StageReport, read_report, read_stage, stage_path
 from toolwise.data.minprompt.text_stages import entity_stage, read_stage_texts, sentence_stage
 
@@ -26,6 +27,7 @@ __all__ = [
     "entity_stage",
     "graph_stage",
     "question_stage",
+    "ray_run",
     "read_questions",
     "read_report",
     "read_stage",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from toolwise.data.minprompt.entities import build_finder
 from toolwise.data.minprompt.sentences import split_sentences, words
 from toolwise.data.minprompt.settings import MinPromptSettings
 from toolwise.data.minprompt.sources import Text, read_texts, source_files
+from toolwise.data.minprompt.spread import Run
 from toolwise.data.minprompt.stage import (
     Left,
     Row,
@@ -27,8 +28,15 @@ from toolwise.data.minprompt.stage import (
 )
 
 
-def read_stage_texts(source: Path, out: Path, settings: MinPromptSettings) -> StageReport:
-    """Stage 1: the paragraphs of the files of a folder, or of one file; errors as in `source_files`."""
+def read_stage_texts(source: Path, out: Path, settings: MinPromptSettings, run: Run = map) -> StageReport:
+    """Stage 1: the paragraphs of the files of a folder, or of one file; errors as in `source_files`.
+
+    Args:
+        source: A file or a folder.
+        out: The folder.
+        settings: Of the run.
+        run: How files are read, see `stage.run_chunks`; a chunk is a file.
+    """
     import pyarrow as pa
 
     settings = settings.settled()
@@ -41,9 +49,10 @@ def read_stage_texts(source: Path, out: Path, settings: MinPromptSettings) -> St
     report = StageReport("texts", figures={"files": len(files), "characters": 0, "notes": {}})
     first: dict[str, str] = {}
     rows: list[Row] = []
-    for file in files:
-        name = file.name if source.is_file() else str(file.relative_to(source))
-        for item in read_texts(file, name):
+    names = [file.name if source.is_file() else str(file.relative_to(source)) for file in files]
+    jobs = ([{"path": str(file), "name": name}] for file, name in zip(files, names, strict=True))
+    for texts, left, _ in run(_read_files, jobs):
+        for item in (*left, *(Text(**text) for text in texts)):
             if isinstance(item, Left) and item.reason.startswith("("):
                 report.figures["notes"][item.id] = f"read as {item.detail}"
                 continue
@@ -66,6 +75,18 @@ def read_stage_texts(source: Path, out: Path, settings: MinPromptSettings) -> St
     schema = pa.schema([(name, pa.string()) for name in ("id", "text", "source")])
     write_stage(path, pa.Table.from_pylist(rows, schema=schema), key, report)
     return report
+
+
+def _read_files(rows: list[Row]) -> tuple[list[Row], list[Left], dict[str, int]]:
+    texts: list[Row] = []
+    left: list[Left] = []
+    for row in rows:
+        for item in read_texts(Path(row["path"]), row["name"]):
+            if isinstance(item, Left):
+                left.append(item)
+            else:
+                texts.append(asdict(item))
+    return texts, left, {}
 
 
 def sentence_stage(out: Path, settings: MinPromptSettings) -> StageReport:
@@ -116,9 +137,7 @@ def sentence_stage(out: Path, settings: MinPromptSettings) -> StageReport:
     return report
 
 
-def entity_stage(
-    out: Path, settings: MinPromptSettings, run: Callable[..., Any] = map, chunk: int = 2000
-) -> StageReport:
+def entity_stage(out: Path, settings: MinPromptSettings, run: Run = map, chunk: int = 2000) -> StageReport:
     """Stage 3: the entities of the sentences and their types.
 
     Args:

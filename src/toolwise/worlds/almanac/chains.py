@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from toolwise.core import Message, RolloutTree
@@ -28,6 +29,9 @@ CHAIN_TOOLS: Mapping[str, StepTool] = {
     "AskUser": StepTool("ask_user", "question"),
 }
 """SMART's tools in the almanac; its only code is arithmetic."""
+
+COPY_WEIGHT = 3.0
+"""Supervised weight of a token of a name that is copied, beside 1 of others."""
 
 KNOWN = "This is known."
 JUSTIFICATIONS = {
@@ -138,5 +142,25 @@ def demonstrate_chains(
         if question.belief is None:
             # Whether to invent something decides here; what follows only says so.
             tree = weigh_at(tree, stem, decision_weight)
-        trees.append(tree)
+        outputs = [step.output.rpartition(" is ")[2].rstrip(".") for step in steps if step.output]
+        trees.append(_weigh_copies(tree, [question.subject, *outputs], dialect))
     return trees
+
+
+def _weigh_copies(tree: RolloutTree, names: Sequence[str], dialect: Dialect) -> RolloutTree:
+    """Weigh the tokens of names that the agent has to copy from the question or from a tool's output."""
+    plain = set(dialect.render_turn({"content": "The name of is. Answer:"}))
+    named = {
+        token
+        for name in names
+        for token in dialect.render_turn({"content": f"The name of {name} is. Answer: {name}"})
+        if token not in plain
+    }
+    turns = []
+    for turn in tree.turns:
+        if turn.role == "assistant":
+            pairs = zip(turn.token_ids, turn.supervised_weights, strict=True)
+            weights = tuple(weight * (COPY_WEIGHT if token in named else 1) for token, weight in pairs)
+            turn = replace(turn, weights=weights)
+        turns.append(turn)
+    return replace(tree, turns=tuple(turns))
