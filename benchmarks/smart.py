@@ -30,7 +30,6 @@ GOALS = {"saving_at_least": 0.24, "gain_above": 0.0, "accuracy_change_above": 0.
 DOMAINS = ("math", "time", "intention", "two-hop")
 DECISION = r"\. This is ([^.,]+)"
 """Where a chain of the almanac decides."""
-GENTLE = {"repeats": 2, "warmup_steps": 50, "rehearsal": 1.5, "decision_weight": 10.0}
 TRAINED = ("tool prompt", "SMART")
 
 
@@ -56,10 +55,8 @@ def run_seed(seed: int, out: Path, *, start: str, split: str, small: bool) -> di
     for name, kind in {"tool prompt": Agent, "SMART": SmartAgent}.items():
         folder = out / str(seed) / (name.replace(" ", "-") if kind is Agent else f"{name}-from-{start}")
         first = base if start == "base" else checkpoint
-        # Gently, so that what the model can do (above all, copying what it reads) outlives the new format.
-        own = config if kind is Agent else config.model_copy(update=GENTLE)
         checkpoint = cold_start(
-            kind.load(world, first), own, RunFolder(folder, keep=1), seed=seed, progress=_said(name)
+            kind.load(world, first), config, RunFolder(folder, keep=1), seed=seed, progress=_said(name)
         )
         agent = kind.load(world, checkpoint)
         outcomes, trees = evaluate(agent, tasks, seed=seed)

@@ -15,6 +15,7 @@ from toolwise.worlds.almanac.agent import almanac_toolbox
 from toolwise.worlds.almanac.base import train_tokenizer
 from toolwise.worlds.almanac.chains import (
     CHAIN_TOOLS,
+    COPY_WEIGHT,
     INSTRUCTION,
     chain,
     chain_messages,
@@ -92,6 +93,19 @@ def test_a_demonstration_reads_back_as_its_chain_and_does_not_teach_made_up_beli
         assert said.endswith(f"{recalled}. This is")
         # Where the text says nothing, saying so decides already.
         assert [pairs[place][0].strip() for place in before] == ([] if question.belief else ["unknown"])
+
+
+def test_names_that_are_copied_weigh_more():
+    question = questions(world(), "changed fact", "train")[0]
+    (tree,) = demonstrated([(question, 0)], [question.belief])
+    copied = [token.strip() for token, weight in pairs_of(tree) if weight == COPY_WEIGHT]
+    assert copied == [question.subject] * 2
+    last = tree.turns[-1]
+    tokens = [dialect()._template.decode([token]).strip() for token in last.token_ids]
+    weighed = [
+        token for token, weight in zip(tokens, last.supervised_weights, strict=True) if weight == COPY_WEIGHT
+    ]
+    assert weighed == [question.answer]
 
 
 @pytest.mark.parametrize("kind", ["changed fact", "two-hop", "unknown person"])

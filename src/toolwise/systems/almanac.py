@@ -142,7 +142,7 @@ def cold_start(
 ) -> Path:
     """Imitate tool use; the checkpoint."""
     counts = dict.fromkeys(KINDS, config.questions) | dict.fromkeys(PERSONS, config.person_questions)
-    chosen = _filled(sample_questions(base.world, "train", counts, seed), counts, config.repeats)
+    chosen = _filled(sample_questions(base.world, "train", counts, seed), counts)
     base.model.eval()
     distinct = list(dict.fromkeys(question for question, _ in chosen))
     believed = dict(zip(distinct, recall(distinct, EmbeddedSampler(base.model), base.tokenizer), strict=True))
@@ -157,7 +157,7 @@ def cold_start(
         LearnerConfig(
             learning_rate=config.learning_rate,
             schedule="cosine",
-            warmup_steps=config.warmup_steps,
+            warmup_steps=10,
             total_steps=steps,
         ),
     )
@@ -175,16 +175,13 @@ def cold_start(
     return run.checkpoints[-1]
 
 
-def _filled(
-    chosen: Sequence[tuple[Question, int]], counts: Mapping[str, int], repeats: int | None
-) -> list[tuple[Question, int]]:
+def _filled(chosen: Sequence[tuple[Question, int]], counts: Mapping[str, int]) -> list[tuple[Question, int]]:
     """As many of each kind as asked for: those of a kind that has fewer come round again."""
-    filled: list[tuple[Question, int]] = []
-    for kind, wanted in counts.items():
-        distinct = [pair for pair in chosen if pair[0].kind == kind]
-        most = wanted if repeats is None else min(wanted, repeats * len(distinct))
-        filled += islice(cycle(distinct), most)
-    return filled
+    return [
+        pair
+        for kind, count in counts.items()
+        for pair in islice(cycle(pair for pair in chosen if pair[0].kind == kind), count)
+    ]
 
 
 def reinforce(

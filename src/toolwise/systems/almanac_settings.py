@@ -35,7 +35,6 @@ class ColdStartConfig(_Config):
     Attributes:
         questions: Demonstrations of each kind of question; a kind that has fewer questions gives several
             demonstrations of each, with the decision to call or to answer drawn anew.
-        repeats: How many demonstrations a question has at most; None: as many as it takes.
         person_questions: The same for questions about people, whose boundary is the hard one.
         passes: How often each is seen.
         decision_weight: Weight of the token that decides between a call and an answer.
@@ -45,19 +44,16 @@ class ColdStartConfig(_Config):
             the base model knows outlives the new format.
         batch_size: Demonstrations of one optimizer step, on average.
         learning_rate: Highest learning rate.
-        warmup_steps: Steps in which it rises.
     """
 
     questions: int = Field(default=1500, ge=1)
     person_questions: int = Field(default=2000, ge=1)
-    repeats: int | None = Field(default=None, ge=1)
     passes: int = Field(default=1, ge=1)
     decision_weight: float = Field(default=5.0, gt=0)
     direct_share: float = Field(default=0.35, ge=0, le=1)
     rehearsal: float = Field(default=1.0, ge=0)
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
-    warmup_steps: int = Field(default=10, ge=0)
 
 
 class ReinforcementConfig(_Config):
