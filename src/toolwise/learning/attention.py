@@ -24,9 +24,7 @@ def chosen_attention(batch: TokenBatch, dtype: Any) -> tuple[str, dict[str, Any]
     """
     if tree_attention.usable(batch.input_ids.device.type):
         return tree_attention.NAME, {"blocks": tree_attention.tree_blocks(batch)}
-    return path_attention.NAME, {
-        "paths": path_attention.BatchPaths(batch.paths, batch.input_ids.device, dtype)
-    }
+    return path_attention.NAME, {"paths": tuple(group.scored(dtype) for group in batch.paths)}
 
 
 @contextmanager

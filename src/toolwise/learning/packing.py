@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolwise.core import ToolwiseError
+from toolwise.learning.path_attention import PathGroup, path_groups
 from toolwise.learning.token_tree import TokenTree
 
 TREES_PER_ROW = 4
@@ -47,7 +48,7 @@ class TokenBatch:
         sources: Index of each tree in the list that was packed.
         source_starts: Among the trained tokens, where each tree's begin, shape (trees + 1,).
         source_tokens: Index within its tree of each trained token, shape (N,).
-        paths: Places in the flattened rows of the tokens of each rollout, root first.
+        paths: The rollouts' paths through the flattened rows, for attention along them.
     """
 
     input_ids: Tensor
@@ -73,7 +74,7 @@ class TokenBatch:
     sources: tuple[int, ...]
     source_starts: NDArray[np.int64]
     source_tokens: NDArray[np.int64]
-    paths: tuple[NDArray[np.int64], ...]
+    paths: tuple[PathGroup, ...]
 
     @property
     def size(self) -> int:
@@ -101,6 +102,7 @@ class TokenBatch:
         for name, value in moved.items():
             if isinstance(value, Tensor):
                 moved[name] = value.to(device, non_blocking=True)
+        moved["paths"] = tuple(group.to(device) for group in self.paths)
         return TokenBatch(**moved)
 
 
@@ -285,9 +287,11 @@ def _batch(
         sources=tuple(sources),
         source_starts=np.concatenate([[0], np.searchsorted(trained, offsets[1:]), [len(trained)]]),
         source_tokens=(trained - np.repeat(offsets, sizes)[trained]),
-        paths=tuple(
-            tree.path_tokens(rollout) + base
-            for tree, base in zip(chosen, bases.tolist(), strict=True)
-            for rollout in range(len(tree.paths))
+        paths=path_groups(
+            [
+                tree.path_tokens(rollout) + base
+                for tree, base in zip(chosen, bases.tolist(), strict=True)
+                for rollout in range(len(tree.paths))
+            ]
         ),
     )
