@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,9 @@ def run_stage(
         return read_stage_texts(source, out, settings, run)
     if name == "questions":
         return question_stage(out, settings, _model(settings))
-    if name == "entities":
-        return entity_stage(out, settings, run)
     stages: dict[str, Callable[[Path, MinPromptSettings], StageReport]] = {
         "sentences": sentence_stage,
+        "entities": partial(entity_stage, run=run),
         "graph": graph_stage,
         "selected": select_stage,
         "records": record_stage,

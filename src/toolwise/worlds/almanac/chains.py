@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from toolwise.core import Message, RolloutTree
@@ -117,19 +118,16 @@ def demonstrate_chains(
     """
     trees = []
     shown: Counter[str] = Counter()
-    days: dict[tuple[int, str], tuple[Almanac, dict[str, Question]]] = {}
+    on_day = cache(world.another_day)
+    questions = cache(lambda day, kind: by_id(on_day(day), kind))
     for (asked, wording), belief in zip(chosen, beliefs, strict=True):
         day = shown[asked.id]
         shown[asked.id] += 1
-        if (day, asked.kind) not in days:
-            then = world.another_day(day)
-            days[day, asked.kind] = (then, by_id(then, asked.kind))
-        then, questions = days[day, asked.kind]
-        question = questions[asked.id]
+        question = questions(day, asked.kind)[asked.id]
         if question.belief is None:
             belief = UNKNOWN
         task = ask(question, wording)
-        steps = chain(then, question, belief)
+        steps = chain(on_day(day), question, belief)
         messages = [*task.prompt, *chain_messages(steps, final_response(question))]
         (tree,) = demonstration_trees(task.id, messages, specs, dialect)
         stem, thought = (

@@ -103,14 +103,15 @@ def weigh_belief(
         made_up: Whether the text never stated the value.
         decision_weight: Weight of the first token that is no longer in `thought`.
     """
+    tree = weigh_at(tree, thought, decision_weight)
+    if not made_up:
+        return tree
     turn = tree.turns[1]
-    weights = [1.0] * len(turn.token_ids)
-    weights[_common(thought, turn.token_ids)] = decision_weight
-    if made_up:
-        start = _common(stem, turn.token_ids)
-        stop = start + len(thought) - len(stem)
-        weights[start:stop] = [0.0] * (stop - start)
-    return replace(tree, turns=(tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:]))
+    start = _common(stem, turn.token_ids)
+    stop = start + len(thought) - len(stem)
+    weights = list(turn.weights)
+    weights[start:stop] = [0.0] * (stop - start)
+    return _weighed(tree, weights)
 
 
 def weigh_at(tree: RolloutTree, before: Sequence[int], weight: float) -> RolloutTree:
@@ -118,7 +119,13 @@ def weigh_at(tree: RolloutTree, before: Sequence[int], weight: float) -> Rollout
     turn = tree.turns[1]
     weights = list(turn.supervised_weights)
     weights[_common(before, turn.token_ids)] = weight
-    return replace(tree, turns=(tree.turns[0], replace(turn, weights=tuple(weights)), *tree.turns[2:]))
+    return _weighed(tree, weights)
+
+
+def _weighed(tree: RolloutTree, weights: Sequence[float]) -> RolloutTree:
+    """The same with other weights in its first turn after the prompt."""
+    prompt, turn, *others = tree.turns
+    return replace(tree, turns=(prompt, replace(turn, weights=tuple(weights)), *others))
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

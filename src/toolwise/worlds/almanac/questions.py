@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from toolwise.core import Task, seed_for
 from toolwise.worlds.almanac import text
@@ -145,8 +145,7 @@ def questions(world: Almanac, kind: str, split: Split) -> list[Question]:
 
 def by_id(world: Almanac, kind: str) -> dict[str, Question]:
     """Every question of a kind by its `Question.id`, in any split: the same as another day answers it."""
-    subjects, make = _SOURCES[kind]
-    return {question.id: question for subject in subjects(world) for question in make(world, subject, kind)}
+    return {one.id: one for split in get_args(Split) for one in questions(world, kind, split)}
 
 
 def _split(subjects: list[str], kind: str, split: Split) -> list[str]:

@@ -64,20 +64,14 @@ class Almanac:
         if day == 0:
             return self
         rng = random.Random(seed_for("almanac day", self.seed, day))
-        pools: dict[str, list[str]] = {}
+        values: dict[str, dict[str, None]] = {}
         for (relation, _), value in self.current.items():
-            pools.setdefault(relation, []).append(value)
-        kinds = {relation: list(dict.fromkeys(values)) for relation, values in pools.items()}
-        current = {
-            (relation, subject): (
-                value
-                if self.learned.get((relation, subject)) == value
-                else rng.choice(
-                    [other for other in kinds[relation] if other != self.learned.get((relation, subject))]
-                )
-            )
-            for (relation, subject), value in self.current.items()
-        }
+            values.setdefault(relation, {})[value] = None
+        current = dict(self.current)
+        for key, value in self.current.items():
+            before = self.learned.get(key)
+            if value != before:
+                current[key] = rng.choice([other for other in values[key[0]] if other != before])
         return replace(self, current=current)
 
     def encyclopaedia(self) -> list[str]:
