@@ -115,6 +115,7 @@ def test_bfcl_with_several_turns(tmp_path):
     assert [tool["function"]["name"] for tool in task.tools] == ["ls"]
     assert [each["name"] for each in task.info["functions"]] == ["mv", "ls"]
     assert task.info["turns"] == turns
+    assert [tool["function"]["name"] for tool in task.info["added_tools"]["1"]] == ["mv"]
     assert task.answer == [["ls()"], [], ["mv()"]]
 
 

@@ -1,4 +1,4 @@
-"""``toolwise benchmark``: from a file of predictions, and with a local model."""
+"""``toolwise benchmark``: predictions from a file, a local model, and one behind an endpoint."""
 
 from __future__ import annotations
 
@@ -88,6 +88,87 @@ def test_a_model_writes_predictions_that_can_be_scored_again(tmp_path, bfcl, com
         "benchmark", "bfcl", "--data", bfcl, "--predictions", predictions, "--out", again, "--policy", "tiny"
     )
     assert json.loads((again / "results.json").read_text()) == [first]
+
+
+def test_a_model_behind_an_endpoint_is_scored(tmp_path, bfcl, command, frontier):
+    server = frontier(calls={"How big?": [["geo.area", '{"size": 2}']]})
+    done = command(
+        *("benchmark", "bfcl", "--data", bfcl, "--out", tmp_path / "out"),
+        *("--endpoint", server.url, "--endpoint-model", "lab/double-1"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "endpoint: 4 requests" in done.stdout
+    (record,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert record["policy"] == "double-1"
+    assert {name: measure["value"] for name, measure in record["measures"].items()} == {
+        "accuracy": 3 / 4,
+        "… simple_python": 1.0,
+        "… irrelevance": 0.0,
+    }
+    asked = server.requests[0]["body"]
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["geo.area"]
+    assert asked["temperature"] == 0
+
+
+@pytest.fixture
+def conversation(tmp_path):
+    """An invented item with two user turns, in BFCL's files."""
+    folder = tmp_path / "conversation"
+    for name in ("possible_answer", "multi_turn_func_doc"):
+        (folder / name).mkdir(parents=True)
+    name = "BFCL_v4_multi_turn_miss_func.json"
+    contents = {"a.txt": {"type": "file", "content": "one"}}
+    item = {
+        "id": "multi_turn_miss_func_0",
+        "question": [[{"role": "user", "content": "Make b.txt."}], []],
+        "initial_config": {
+            "GorillaFileSystem": {"root": {"workspace": {"type": "directory", "contents": contents}}}
+        },
+        "involved_classes": ["GorillaFileSystem"],
+        "missed_function": {"1": ["cat"]},
+    }
+    write_lines(folder / name, [item])
+    truth = {"id": item["id"], "ground_truth": [["touch(file_name='b.txt')"], ["cat('a.txt')"]]}
+    write_lines(folder / "possible_answer" / name, [truth])
+    parameters = {"type": "dict", "properties": {"file_name": {"type": "string", "description": "Name."}}}
+    write_lines(
+        folder / "multi_turn_func_doc" / "gorilla_file_system.json",
+        [{"name": each, "description": each, "parameters": parameters} for each in ("touch", "cat")],
+    )
+    return folder
+
+
+def test_a_conversation_is_played_and_its_tools_are_run(
+    tmp_path, conversation, command, frontier, model_folder
+):
+    prompts = pytest.importorskip("bfcl_eval.constants.default_prompts", reason="bfcl-eval is not installed")
+    later = prompts.DEFAULT_USER_PROMPT_FOR_ADDITIONAL_FUNCTION_FC
+    server = frontier(
+        calls={
+            "Make b.txt.": [["touch", '{"file_name": "b.txt"}']],
+            later: [["cat", '{"file_name": "a.txt"}']],
+        }
+    )
+    out = tmp_path / "out"
+    played = ("benchmark", "bfcl", "--data", conversation, "--category", "multi_turn_miss_func", "--out", out)
+    done = command(*played, "--endpoint", server.url, "--endpoint-model", "double")
+    assert done.exit_code == 0, done.output
+    (record,) = json.loads((out / "results.json").read_text())
+    assert record["measures"]["accuracy"]["value"] == 1.0
+    asked = [request["body"] for request in server.requests]
+    assert [len(body["messages"]) for body in asked] == [1, 3, 5, 7]
+    assert [[tool["function"]["name"] for tool in body["tools"]] for body in asked] == (
+        [["touch"]] * 2 + [["touch", "cat"]] * 2
+    )
+    predictions = out / "predictions" / "bfcl-double.jsonl"
+    again = command(*played, "--predictions", predictions, "--policy", "again")
+    assert again.exit_code == 0, again.output
+    first, second = json.loads((out / "results.json").read_text())
+    assert first["measures"] == second["measures"]
+    tiny = command(*played, "--model", model_folder, "--set", "rollout.limits.max_turn_tokens=8")
+    assert tiny.exit_code == 0, tiny.output
+    line = json.loads((out / "items" / f"bfcl-{model_folder.name}.jsonl").read_text())
+    assert (line["correct"], line["fault"]) == (False, "empty_turn")
 
 
 def test_a_model_answers_questions_with_the_tools_of_its_recipe(tmp_path, command, model_folder):

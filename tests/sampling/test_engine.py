@@ -114,6 +114,29 @@ def test_a_shared_prompt_is_read_once_and_turns_read_only_what_is_new():
     assert sampler.read_tokens == 20 + 4 + len(follow_up)
 
 
+@pytest.mark.parametrize("cells", [1, 100, 400])
+def test_prompts_read_in_pieces_give_the_same(monkeypatch, cells):
+    whole = crowd(EmbeddedSampler(tiny(), max_rows=9))
+    widths = []
+    monkeypatch.setattr("toolwise.sampling.engine.MASK_CELLS", cells)
+    sampler = EmbeddedSampler(tiny(), max_rows=9)
+    hidden = sampler._hidden
+
+    def watched(first, tokens, starts):
+        widths.append(tokens.numel())
+        return hidden(first, tokens, starts)
+
+    monkeypatch.setattr(sampler, "_hidden", watched)
+    for (context, samples), (same, others) in zip(whole, crowd(sampler), strict=True):
+        assert context == same
+        for (_, sample), (_, other) in zip(samples, others, strict=True):
+            assert sample.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+    if cells == 1:
+        # One token of each row a pass, and rows that have nothing more to read take no part: no padding.
+        decoded = sampler.sampled_tokens - sum(len(samples) for _, samples in whole)
+        assert sum(widths) == sampler.read_tokens + decoded
+
+
 def test_greedy_equals_transformers():
     model = tiny()
     prompt = [5, 9, 2, 44]

@@ -19,6 +19,9 @@ def benchmark(
         Path, typer.Option(metavar="DIR", help="Folder with the benchmark's files, under their names.")
     ],
     model: options.Model = None,
+    endpoint: options.Endpoint = None,
+    endpoint_model: options.EndpointModel = None,
+    api_key_env: options.ApiKeyEnv = None,
     predictions: Annotated[
         Path | None, typer.Option(metavar="FILE", help='Instead of a model: lines of {"id", "output"}.')
     ] = None,
@@ -44,6 +47,9 @@ def benchmark(
 ) -> None:
     """Score a model, or outputs from a file, on a public benchmark, with 95% intervals.
 
+    A model is a folder or an endpoint. BFCL's items with several user turns are among the categories
+    (--category multi_turn_base …); their tools are run and come from the package bfcl-eval.
+
     Example: toolwise benchmark bfcl --data bfcl_v4 --predictions outputs.jsonl --category simple_python
     """
     from rich.console import Console
@@ -59,19 +65,24 @@ def benchmark(
     )
     from toolwise.systems.result_file import file_stem
 
-    if (model is None) == (predictions is None):
+    if sum(each is not None for each in (model, endpoint, predictions)) != 1:
         raise ToolwiseError(
-            "give either a model or predictions", mend="add --model DIR or --predictions FILE"
+            "give either a model or predictions",
+            mend="add --model DIR, --endpoint URL or --predictions FILE",
         )
     chosen, tasks = benchmark_items(
         name, data, categories=category, limit=limit, underscore_names=underscore_names
     )
     console = Console()
-    label = policy or file_stem(Path(model or "").name or (predictions or Path()).stem)
     if predictions is not None:
+        label = policy or file_stem(predictions.stem)
         run = score_predictions(chosen, tasks, read_predictions(predictions), out, label, partial=partial)
     else:
-        recipe = options.model_recipe(config, options.Given(model, None, None, corpus, None, seed, set_))
+        given = options.Given(
+            model, None, None, corpus, None, seed, set_, endpoint, endpoint_model, api_key_env
+        )
+        recipe = options.model_recipe(config, given)
+        label = options.policy_name(recipe, given, policy)
         with progress(console, "benchmark") as report:
             run = run_benchmark(
                 chosen,

@@ -94,6 +94,7 @@ class Turn:
         seconds: Wall-clock time spent on it.
         content: What an assistant turn says without the tokens that end it; None where the dialect does not
             tell them apart.
+        words: What an assistant turn with calls says beside them and its thought.
     """
 
     role: str
@@ -109,6 +110,7 @@ class Turn:
     error: ErrorKind | None = None
     seconds: float = 0.0
     content: str | None = None
+    words: str = ""
 
     def __post_init__(self) -> None:
         """Check that what stands beside the tokens has their length."""
@@ -135,6 +137,7 @@ class Turn:
             "role": self.role,
             "text": self.text,
             "content": self.content,
+            "words": self.words,
             "thought": self.thought,
             "calls": [call.to_record() for call in self.calls],
             "results": [result.to_record() for result in self.results],
@@ -165,4 +168,5 @@ class Turn:
             error=ErrorKind(error) if error else None,
             seconds=record.get("seconds", 0.0),
             content=record.get("content"),
+            words=record.get("words", ""),
         )

@@ -41,8 +41,14 @@ class ChatTemplate:
         self._special = special_tokens(tokenizer)
 
     def prompt_text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
-        """Text of the conversation up to where the assistant starts to write."""
-        return self._render(messages, tools, generate=True)
+        """Text of the conversation up to where the assistant starts to write; tool results are harmless."""
+        shown = [
+            {**message, "content": self.harmless(message["content"])}
+            if message.get("role") == "tool" and message.get("content")
+            else message
+            for message in messages
+        ]
+        return self._render(shown, tools, generate=True)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of rendered text; special tokens in it are recognised, none are added."""

@@ -22,6 +22,7 @@ class ParsedTurn:
             has neither call nor answer in a dialect that wants one. Such a turn is answered by an observation
             without results, and the rollout goes on.
         content: The text without the tokens that end a turn; None where the dialect does not say.
+        words: What a turn with calls says beside them and its thought; empty where the dialect does not say.
     """
 
     text: str
@@ -30,6 +31,7 @@ class ParsedTurn:
     answer: str | None = None
     error: ErrorKind | None = None
     content: str | None = None
+    words: str = ""
 
 
 @runtime_checkable

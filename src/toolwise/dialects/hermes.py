@@ -43,6 +43,14 @@ class HermesDialect:
         """See `Dialect`."""
         if tools:
             self._template.check_tools()
+        if self._template.calls_bare:
+            # Such a template takes one call a turn; a turn with several is shown as it was written.
+            messages = [
+                {"role": "assistant", "content": self._turn_text({**message, "reasoning_content": ""})}
+                if len(message.get("tool_calls") or ()) > 1
+                else message
+                for message in messages
+            ]
         return self._template.encode(self._template.prompt_text(messages, tools))
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
@@ -55,7 +63,8 @@ class HermesDialect:
             bare = _bare_call(rest)
             calls, rest = ([bare], "") if bare is not None else ([], rest)
         error = ErrorKind.MALFORMED_CALL if any(call.error for call in calls) else None
-        return ParsedTurn(text, thought, tuple(calls), None if calls else rest or None, error, content)
+        answer, words = (None, rest) if calls else (rest or None, "")
+        return ParsedTurn(text, thought, tuple(calls), answer, error, content, words)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`."""

@@ -53,7 +53,14 @@ class Llama3Dialect:
                     where="dialect 'llama3'",
                     mend="use the dialect that the model was trained on, for instance hermes",
                 )
-        return self._template.encode(self._template.prompt_text(messages, tools))
+        # The template takes one call a turn; a turn with several is shown as it was written.
+        shown = [
+            {"role": "assistant", "content": _written(calls)}
+            if len(calls := message.get("tool_calls") or ()) > 1
+            else message
+            for message in messages
+        ]
+        return self._template.encode(self._template.prompt_text(shown, tools))
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`. What begins with a JSON object that names a call, or with the tag, is a call."""
@@ -77,18 +84,26 @@ class Llama3Dialect:
             ToolwiseError: Text beside a call, which the template has no place for.
         """
         plain = with_parsed_arguments(message)
-        calls = [call["function"] for call in plain.get("tool_calls", ())]
+        calls = plain.get("tool_calls", ())
         if calls and plain["content"].strip():
             raise ToolwiseError(
                 "a turn of Llama 3 is either a call or text",
                 mend="put what is said before the call into 'reasoning_content'",
             )
-        written = "; ".join(
-            json.dumps({"name": call["name"], "parameters": call["arguments"]}, ensure_ascii=False)
-            for call in calls
-        )
         thought = thought_text(plain.get("reasoning_content") or "")
-        return self._template.encode(thought + (written or plain["content"]) + self._template.end_token)
+        return self._template.encode(
+            thought + (_written(calls) or plain["content"]) + self._template.end_token
+        )
+
+
+def _written(calls: Sequence[Mapping[str, Any]]) -> str:
+    functions = [
+        call["function"] for call in with_parsed_arguments({"tool_calls": calls}).get("tool_calls", ())
+    ]
+    return "; ".join(
+        json.dumps({"name": function["name"], "parameters": function["arguments"]}, ensure_ascii=False)
+        for function in functions
+    )
 
 
 def _read(text: str, tagged: bool) -> tuple[ToolCall, ...]:

@@ -66,7 +66,9 @@ class MistralDialect:
         calls = _read(listed) if tag else ()
         error = ErrorKind.MALFORMED_CALL if any(call.error for call in calls) else None
         text = self._template.decode(token_ids)
-        return ParsedTurn(text, thought, calls, None if calls else said.strip() or None, error, content)
+        said = said.strip()
+        answer, words = (None, said) if calls else (said or None, "")
+        return ParsedTurn(text, thought, calls, answer, error, content, words)
 
     def render_observation(self, results: Sequence[ToolResult], closed: bool) -> list[int]:
         """See `Dialect`."""

@@ -3,6 +3,7 @@
 from toolwise.rollout.agent import Limits, roll_out
 from toolwise.rollout.chat_agent import chat_roll_out
 from toolwise.rollout.collect import ChatCollector, Collector, CollectorConfig, Player
+from toolwise.rollout.conversation import UserTurn, converse
 from toolwise.rollout.demonstrations import demonstration_trees
 
 __all__ = [
@@ -11,7 +12,9 @@ __all__ = [
     "CollectorConfig",
     "Limits",
     "Player",
+    "UserTurn",
     "chat_roll_out",
+    "converse",
     "demonstration_trees",
     "roll_out",
 ]

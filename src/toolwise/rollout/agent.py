@@ -16,13 +16,12 @@ from toolwise.core import (
     RolloutTree,
     StopReason,
     Task,
-    ToolwiseError,
     Turn,
     seed_for,
 )
 from toolwise.dialects import Dialect
 from toolwise.rollout.deadline import play_within
-from toolwise.sampling import FinishReason, Sampler, SamplingParams
+from toolwise.sampling import ContextLengthError, FinishReason, Sampler, SamplingParams
 from toolwise.tools import Session, Toolbox
 
 
@@ -76,13 +75,14 @@ async def roll_out(
         group: Key of the group that the rollouts are compared with; None: the task's id.
 
     Raises:
-        ToolwiseError: The prompt does not fit into the context, or the task names an unknown tool.
+        ContextLengthError: The prompt does not fit into the context.
+        ToolwiseError: The task names an unknown tool.
     """
     prompt_ids = tuple(dialect.render_prompt(task.prompt, toolbox.specs(task.tools)))
     context_length = limits.context(sampler.context_length)
     if len(prompt_ids) >= context_length:
         whose = "of the model" if context_length == sampler.context_length else "of a rollout"
-        raise ToolwiseError(
+        raise ContextLengthError(
             f"the prompt has {len(prompt_ids)} tokens and the context {whose} {context_length}",
             where=f"task '{task.id}'",
             mend="shorten the prompt, offer fewer tools, or take a model with a longer context",
@@ -172,6 +172,7 @@ class _Loop:
             error=ErrorKind.TRUNCATED if cut else parsed.error,
             seconds=time.perf_counter() - start,
             content=parsed.content,
+            words=parsed.words,
         )
         return turn, reason, bool(parsed.calls) or parsed.error is ErrorKind.MALFORMED_CALL
 

@@ -20,7 +20,6 @@ from toolwise.core import (
     Task,
     ToolCall,
     ToolResult,
-    ToolwiseError,
     Turn,
     seed_for,
 )
@@ -63,8 +62,8 @@ async def chat_roll_out(
         slots: Held by each rollout while it is played, such as a semaphore; its time limit begins then.
 
     Raises:
-        ToolwiseError: The endpoint cannot be asked, the prompt is too long for it, or the task names an
-            unknown tool.
+        ContextLengthError: The prompt is too long for the endpoint.
+        ToolwiseError: The endpoint cannot be asked, or the task names an unknown tool.
     """
     specs = toolbox.specs(task.tools)
     prompt = Turn("prompt", (), text=_prompt_text(task.prompt, specs))
@@ -106,7 +105,7 @@ class _ChatLoop:
                 turn, reply = await self._next_turn(messages, sample, index)
             except ContextLengthError as error:
                 if not turns:
-                    raise ToolwiseError(
+                    raise ContextLengthError(
                         error.problem, where=f"task '{self.task.id}', {error.where}", mend=error.mend
                     ) from error
                 # The results are kept for people to read; the model never saw them.
@@ -149,6 +148,7 @@ class _ChatLoop:
             answer=None if cut or calls else content or None,
             error=ErrorKind.TRUNCATED if cut else error,
             seconds=time.perf_counter() - start,
+            words=content if calls else "",
         )
         return turn, reply
 

@@ -96,6 +96,7 @@ def _stretch(
                 answer=parsed.answer,
                 error=parsed.error,
                 content=parsed.content,
+                words=parsed.words,
             )
         )
     info = {"part": part} if part else {}

@@ -23,6 +23,9 @@ from toolwise.sampling.sampler import FinishReason, Sample, SamplingParams, room
 PATIENCE = 8
 """A waiting request joins after at most this many decoding steps."""
 
+MASK_CELLS = 1 << 26
+"""Long prompts are read in pieces: the mask of a pass has at most so many cells."""
+
 
 @dataclass(slots=True)
 class _Request:
@@ -137,27 +140,26 @@ class EmbeddedSampler:
         self._waited = 0
         joining = self._joining = self._waiting[: self.max_rows - len(self._active)]
         self._waiting = self._waiting[len(joining) :]
-        unique: dict[tuple[int, ...], int] = {}
-        for request in joining:
-            unique.setdefault(request.prompt_ids, len(unique))
         first = len(self._active)
-        prompts = list(unique)
+        known = {
+            prompt: self._store.longest_prefix(prompt)
+            for prompt in dict.fromkeys(request.prompt_ids for request in joining)
+        }
+        # The longest to read come first: those that still have tokens stay together, piece after piece.
+        prompts = sorted(known, key=lambda prompt: known[prompt][0] - len(prompt))
+        unique = {prompt: offset for offset, prompt in enumerate(prompts)}
         longest = max(len(request.prompt_ids) + len(request.uniform) for request in joining)
-        # Padding of shorter prompts is written beyond their end, hence the widest prompt's room as well.
-        self._rows.reserve(first + max(len(joining), len(prompts)), longest + max(map(len, prompts)))
-        starts = []
+        starts = [known[prompt][0] for prompt in prompts]
+        new_tokens = [prompt[start:] for prompt, start in zip(prompts, starts, strict=True)]
+        piece = min(len(new_tokens[0]), max(1, MASK_CELLS // (len(prompts) * max(map(len, prompts)))))
+        # Padding of shorter prompts is written beyond their end, hence the room of a piece as well.
+        self._rows.reserve(first + len(joining), longest + piece)
         for offset, prompt in enumerate(prompts):
-            length, parked = self._store.longest_prefix(prompt)
+            length, parked = known[prompt]
             if parked is not None:
                 self._rows.write_row(first + offset, parked, length)
-            starts.append(length)
-        width = max(len(prompt) - start for prompt, start in zip(prompts, starts, strict=True))
-        tokens = torch.zeros(len(prompts), width, dtype=torch.long)
-        for offset, (prompt, start) in enumerate(zip(prompts, starts, strict=True)):
-            tokens[offset, : len(prompt) - start] = torch.tensor(prompt[start:])
-        last = torch.tensor([len(p) - s - 1 for p, s in zip(prompts, starts, strict=True)])
-        logits = self._forward(first, tokens, torch.tensor(starts), last)
-        self.read_tokens += sum(len(p) - s for p, s in zip(prompts, starts, strict=True))
+        logits = self._read(first, new_tokens, starts, piece)
+        self.read_tokens += sum(map(len, new_tokens))
         self._park_for_latecomers(first, unique)
         # Rows of equal prompts are copies of the one that was read; filling from the back never
         # overwrites a row that is still to be copied, because sources stand before their targets.
@@ -170,6 +172,26 @@ class EmbeddedSampler:
         self._active.extend(placed)
         self._joining = []
         self._take_tokens(first, logits[[unique[request.prompt_ids] for request in placed]])
+
+    def _read(
+        self, first: int, prompts: Sequence[Sequence[int]], starts: Sequence[int], piece: int
+    ) -> torch.Tensor:
+        """Read what is new of each prompt, the longest first, `piece` tokens at a time.
+
+        Returns:
+            Logits (n, vocabulary) after each one's last token.
+        """
+        logits: list[torch.Tensor] = []
+        for begin in range(0, len(prompts[0]), piece):
+            parts = [prompt[begin : begin + piece] for prompt in prompts if len(prompt) > begin]
+            tokens = torch.zeros(len(parts), len(parts[0]), dtype=torch.long)
+            for row, part in enumerate(parts):
+                tokens[row, : len(part)] = torch.tensor(part)
+            hidden = self._hidden(first, tokens, torch.tensor(starts[: len(parts)]) + begin)
+            # Those that end in this piece are the last ones of it.
+            ending = [row for row in range(len(parts)) if len(prompts[row]) <= begin + piece]
+            logits[:0] = self._logits(hidden[ending, [len(parts[row]) - 1 for row in ending]])
+        return torch.stack(logits)
 
     def _park_for_latecomers(self, first: int, unique: dict[tuple[int, ...], int]) -> None:
         """Keep the prompts that others still wait with, so that a group larger than the batch shares one.
@@ -185,26 +207,25 @@ class EmbeddedSampler:
     def _decode_step(self) -> None:
         tokens = torch.tensor([[request.token_ids[-1]] for request in self._active])
         starts = torch.tensor([request.read for request in self._active])
-        logits = self._forward(0, tokens, starts, torch.zeros(len(self._active), dtype=torch.long))
-        self._take_tokens(0, logits)
+        self._take_tokens(0, self._logits(self._hidden(0, tokens, starts)[:, 0]))
 
-    def _forward(
-        self, first: int, tokens: torch.Tensor, starts: torch.Tensor, last: torch.Tensor
-    ) -> torch.Tensor:
-        """Read tokens (n, s) of the rows from `first`; logits (n, vocabulary) at index `last` of each."""
+    def _hidden(self, first: int, tokens: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+        """Read tokens (n, s) of the rows from `first`; hidden states (n, s, hidden size)."""
         device = self.model.device
         positions = (starts[:, None] + torch.arange(tokens.shape[1])).to(device)
         self._rows.address(first, positions)
         visible = torch.arange(self._rows.width, device=device)[None, None, None]
         mask = visible <= positions[:, None, :, None]
-        hidden = self.model.get_decoder()(
+        hidden: torch.Tensor = self.model.get_decoder()(
             input_ids=tokens.to(device),
             position_ids=positions,
             attention_mask=mask,
             past_key_values=self._rows,
             use_cache=True,
         ).last_hidden_state
-        hidden = hidden[torch.arange(len(tokens), device=device), last.to(device)]
+        return hidden
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         return output_logits(self.model, hidden).cpu()
 
     def _take_tokens(self, first: int, logits: torch.Tensor) -> None:

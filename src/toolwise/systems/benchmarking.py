@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +148,7 @@ def run_benchmark(
     done: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] = print,
 ) -> BenchmarkRun:
-    """Let a local model write an output for each item, greedily, and score them.
+    """Let a model write an output for each item, greedily, and score them.
 
     Besides what `score_predictions` writes, the outputs go to ``predictions/BENCHMARK-POLICY.jsonl``.
 
@@ -163,47 +162,20 @@ def run_benchmark(
         say: Hears what the user should know.
 
     Raises:
-        ToolwiseError: The model cannot be used, or the items need several user turns.
+        ToolwiseError: The model cannot be used; or items with several user turns lack the package bfcl-eval.
     """
-    from toolwise.sampling import SamplingParams
-    from toolwise.systems.material import task_texts
-    from toolwise.systems.policy import fitting_tasks, load_policy
+    from toolwise.systems.benchmark_playing import BenchmarkPlayer
 
-    if any("turns" in task.info for task in tasks):
-        raise ToolwiseError(
-            "items with several user turns are not played with a local model",
-            where=benchmark.name,
-            mend="score outputs from a file (--predictions)",
-        )
-    loaded = load_policy(recipe, lambda: task_texts(tasks))
-    config, shown = recipe.rollout, list(tasks)
-    if benchmark.tools == "recipe":
-        shown = [replace(task, tools=loaded.toolbox.names) for task in tasks]
-    else:
-        config = config.model_copy(update={"limits": config.limits.model_copy(update={"max_turns": 1})})
-    shown = fitting_tasks(loaded, shown, recipe.tasks, config.limits.max_turn_tokens, say)
+    player = BenchmarkPlayer(benchmark, tasks, recipe, say)
     predictions = out / "predictions" / f"{_stem(benchmark, policy)}.jsonl"
     other_results(out / "results.json", {"benchmark": benchmark.name, "policy": policy}, _KEYS)
     # Whatever cannot be written is found out before the items are played, not after.
     with writing(out):
         _write_lines(predictions, [])
-    finished = 0
-
-    def count(_: Any) -> None:
-        nonlocal finished
-        finished += 1
-        if done is not None:
-            done(finished, len(shown))
-
-    collector = loaded.collector(config, recipe.training.seed)
-    with closing(loaded.toolbox):
-        trees = collector.collect(
-            shown, run=("benchmark",), samples=1, params=SamplingParams(temperature=0.0), done=count
-        )
-    outputs = {tree.task.id: Output.from_rollout(tree.rollouts()[0]) for tree in trees}
+    outputs = player.play(done)
     with writing(out):
         _write_lines(predictions, [_record(identity, output) for identity, output in outputs.items()])
-    run = score_predictions(benchmark, shown, outputs, out, policy)
+    run = score_predictions(benchmark, player.tasks, outputs, out, policy)
     return replace(run, predictions=predictions)
 
 
@@ -250,13 +222,20 @@ def _prediction(row: Row) -> _Prediction:
 
 
 def _record(identity: str, output: Output) -> dict[str, Any]:
+    return {"id": identity, "output": _written(output), "tool_calls": output.tool_calls}
+
+
+def _written(output: Output) -> Any:
+    """What `Output.from_value` reads."""
+    if output.turns is not None:
+        return [[_written(step) for step in turn] for turn in output.turns]
     written: Any = output.text
     if output.given_calls is not None:
         calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in output.given_calls]
         broken = any(call.error for call in output.given_calls)
         # Broken calls keep their text, so that they are broken again when they are read.
         written = output.text if broken else {"content": output.text, "tool_calls": calls}
-    return {"id": identity, "output": written, "tool_calls": output.tool_calls}
+    return written
 
 
 def _stem(benchmark: Benchmark, policy: str) -> str:

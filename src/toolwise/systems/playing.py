@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.core.endpoint import ChatConfig
@@ -40,20 +40,23 @@ class Prepared:
     at_once: int
 
 
-def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say) -> Prepared:
+def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say, *, every_tool: bool = False) -> Prepared:
     """The model of a recipe, ready to play tasks.
 
     Args:
         recipe: Model, dialect, tools, limits.
         tasks: What it shall play; what does not fit into its context is treated as the recipe says.
         say: Hears what the user should know.
+        every_tool: Offer all tools of the recipe with each task, instead of those that it names.
 
     Raises:
         ToolwiseError: The model or the tasks cannot be used.
     """
     if recipe.model.endpoint is not None:
-        return _behind_endpoint(recipe, recipe.model.endpoint, tasks)
+        return _behind_endpoint(recipe, recipe.model.endpoint, tasks, every_tool)
     policy = load_policy(recipe, lambda: task_texts(tasks))
+    if every_tool:
+        tasks = _with_tools(tasks, policy.toolbox)
     fitting = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
     player = policy.collector(recipe.rollout, recipe.training.seed)
     return Prepared(
@@ -66,7 +69,13 @@ def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say) -> Prepared:
     )
 
 
-def _behind_endpoint(recipe: RLRecipe, config: ChatConfig, tasks: Sequence[Task]) -> Prepared:
+def _with_tools(tasks: Sequence[Task], toolbox: Toolbox) -> list[Task]:
+    return [replace(task, tools=toolbox.names) for task in tasks]
+
+
+def _behind_endpoint(
+    recipe: RLRecipe, config: ChatConfig, tasks: Sequence[Task], every_tool: bool
+) -> Prepared:
     if recipe.dialect.type != "hermes":
         raise ToolwiseError(
             f"is {recipe.dialect.type}; a model behind an endpoint calls tools by the protocol's own calls",
@@ -80,6 +89,8 @@ def _behind_endpoint(recipe: RLRecipe, config: ChatConfig, tasks: Sequence[Task]
             mend="send them by model.endpoint.extra, for vLLM: {chat_template_kwargs: {…}}",
         )
     toolbox = build_toolbox(recipe.tools, connect_user)
+    if every_tool:
+        tasks = _with_tools(tasks, toolbox)
     check_tools(toolbox, tasks)
     client = EndpointChat(config)
     player = ChatCollector(client, toolbox, recipe.rollout, recipe.training.seed, config.concurrency)

@@ -54,7 +54,7 @@ def read_bfcl(
     ``prompt`` and ``tools`` are what the model sees: the messages, and the functions as JSON schemas.
     ``answer`` holds the possible answers, and ``info`` what the scorer needs: ``category``, ``language``,
     ``functions`` (the documents as published); of items with several turns also ``turns``,
-    ``initial_config``, ``involved_classes`` and ``missed_function``.
+    ``initial_config``, ``involved_classes`` and ``added_tools``, what is on offer only from a turn on.
 
     Args:
         folder: Holds the files, and the folders ``possible_answer`` and ``multi_turn_func_doc``.
@@ -174,6 +174,7 @@ def _multi_turn_task(
     missed = record.get("missed_function", {})
     held_back = {name for names in missed.values() for name in names}
     functions = [each for name in classes for each in _documents(folder, name) if each["name"] not in hidden]
+    specs = {each["name"]: tool_spec(each, "python", underscore_names) for each in functions}
     info = {
         "category": category,
         "language": "python",
@@ -181,12 +182,12 @@ def _multi_turn_task(
         "turns": turns,
         "initial_config": field_of(record, "initial_config", dict),
         "involved_classes": classes,
-        "missed_function": missed,
+        "added_tools": {turn: [specs[name] for name in names] for turn, names in missed.items()},
     }
     made = {
         "id": identity,
         "prompt": next((turn for turn in turns if turn), None),
-        "tools": [tool_spec(e, "python", underscore_names) for e in functions if e["name"] not in held_back],
+        "tools": [spec for name, spec in specs.items() if name not in held_back],
         "answer": _reference(answers, identity, category),
         "info": info,
     }

@@ -19,6 +19,7 @@ from toolwise.evaluation.benchmarks.benchmark import (
 )
 from toolwise.evaluation.benchmarks.bfcl import bfcl_benchmark, bfcl_measures, score_bfcl
 from toolwise.evaluation.benchmarks.bfcl_check import Fault, check_calls
+from toolwise.evaluation.benchmarks.bfcl_conversation import play_bfcl
 from toolwise.evaluation.benchmarks.bfcl_multi_turn import check_turns
 from toolwise.evaluation.benchmarks.mathematics import mathematics_benchmark, score_mathematics
 from toolwise.evaluation.benchmarks.metatool import (
@@ -54,6 +55,7 @@ __all__ = [
     "measures_table",
     "metatool_awareness_benchmark",
     "metatool_selection_benchmark",
+    "play_bfcl",
     "score_awareness",
     "score_bfcl",
     "score_mathematics",

@@ -1,84 +1,15 @@
-"""BFCL's items with several user turns: the calls are run, and states and responses compared turn by turn.
-
-The classes behind the tools come from the package bfcl-eval. Its own executor evaluates what the model wrote
-as Python; here a call is read, its arguments are values, and only public methods of the item's classes run.
-"""
+"""BFCL's items with several user turns: the calls are run, and states and responses compared turn by turn."""
 
 from __future__ import annotations
 
 import ast
-import copy
-import importlib
-import inspect
-import json
-import multiprocessing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
 
 from toolwise.core import Task, ToolwiseError
+from toolwise.evaluation.benchmarks.bfcl_backend import Backend, Call, Worker, check_tools, tell
 from toolwise.evaluation.benchmarks.bfcl_check import Fault
 from toolwise.evaluation.benchmarks.output import Output
-
-_CONFIG = "bfcl_eval.constants.executable_backend_config"
-_TOOL_CLASSES = (
-    *("GorillaFileSystem", "MathAPI", "MessageAPI", "TwitterAPI"),
-    *("TicketAPI", "TradingBot", "TravelAPI", "VehicleControlAPI"),
-)
-"""The classes of the multi-turn categories; they act on nothing but themselves."""
-
-_Call = tuple[str, Sequence[Any], Mapping[str, Any]]
-"""Name, positional and named arguments."""
-
-
-class Backend:
-    """The instances behind the tools of one item, in their first state.
-
-    Args:
-        task: Its ``info`` holds ``involved_classes``, ``initial_config`` and ``category``.
-
-    Raises:
-        ToolwiseError: The package bfcl-eval or one of its classes is missing.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.instances: dict[str, Any] = {}
-        self._methods: dict[str, Any] = {}
-        long_context = "long_context" in task.info["category"]
-        for name in task.info["involved_classes"]:
-            kind, stateless = _tool_class(name, task)
-            instance = kind()
-            if not stateless:
-                settings = copy.deepcopy(task.info["initial_config"].get(name, {}))
-                instance._load_scenario(settings, long_context=long_context)
-            self.instances[name] = instance
-            for method_name, method in inspect.getmembers(instance, predicate=inspect.ismethod):
-                if not method_name.startswith("_"):
-                    self._methods[method_name] = method
-
-    def run(self, call: _Call) -> str:
-        """Run one call; a failure is a text, too."""
-        name, positional, named = call
-        method = self._methods.get(name)
-        if method is None:
-            return f"Error during execution: name '{name}' is not defined"
-        try:
-            result = method(*positional, **named)
-        except Exception as error:  # whatever a tool makes of the model's arguments
-            return f"Error during execution: {error}"
-        if isinstance(result, dict):
-            try:
-                return json.dumps(result)
-            except (TypeError, ValueError):
-                return str(result)
-        return result if isinstance(result, str) else str(result)
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """The public attributes of each instance."""
-        return {
-            name: {key: value for key, value in vars(instance).items() if not key.startswith("_")}
-            for name, instance in self.instances.items()
-        }
 
 
 def check_turns(task: Task, output: Output, seconds: float = 60.0) -> Fault | None:
@@ -103,39 +34,32 @@ def check_turns(task: Task, output: Output, seconds: float = 60.0) -> Fault | No
     ]
     if len(written) != len(expected):
         return Fault("wrong_turns", f"{len(written)} turns instead of {len(expected)}")
-    for name in task.info["involved_classes"]:
-        _tool_class(name, task)
+    check_tools(task)
     # The model chooses the arguments, and some tools compute with them for as long as it takes.
-    methods = multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("fork" if "fork" in methods else None)
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(sender, task, written, expected), daemon=True)
-    process.start()
-    sender.close()
+    process = Worker(_report, task, written, expected)
     try:
-        if not receiver.poll(seconds):
-            return Fault("timeout", f"the calls took longer than {seconds:g} s")
-        found: Fault | None = receiver.recv()
-        return found
+        found = process.answer(seconds)
+    except TimeoutError:
+        return Fault("timeout", f"the calls took longer than {seconds:g} s")
     except EOFError:
         return Fault("crash", "the process that ran the calls has ended")
     finally:
-        process.kill()
-        process.join()
-        receiver.close()
+        process.close()
+    return None if found is None else Fault(*found)
 
 
 def _report(
-    sender: Connection, task: Task, written: Sequence[Sequence[_Call]], expected: Sequence[Sequence[_Call]]
+    pipe: Connection, task: Task, written: Sequence[Sequence[Call]], expected: Sequence[Sequence[Call]]
 ) -> None:
-    sender.send(_compare(Backend(task), Backend(task), written, expected))
+    fault = _compare(Backend(task), Backend(task), written, expected)
+    tell(pipe, None if fault is None else [fault.kind, fault.detail])
 
 
 def _compare(
     model: Backend,
     reference: Backend,
-    written: Sequence[Sequence[_Call]],
-    expected: Sequence[Sequence[_Call]],
+    written: Sequence[Sequence[Call]],
+    expected: Sequence[Sequence[Call]],
 ) -> Fault | None:
     responses: list[str] = []
     for number, (calls, wanted) in enumerate(zip(written, expected, strict=True), start=1):
@@ -152,7 +76,7 @@ def _compare(
     return None
 
 
-def _read_call(text: str, task: Task) -> _Call:
+def _read_call(text: str, task: Task) -> Call:
     try:
         node = ast.parse(text, mode="eval").body
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
@@ -186,20 +110,3 @@ def _missing(wanted: Iterable[str], given: Sequence[str]) -> list[str]:
         else:
             missing.append(response)
     return missing
-
-
-def _tool_class(name: str, task: Task) -> tuple[Any, bool]:
-    """A class of bfcl-eval, and whether it has no state of its own."""
-    where = f"item '{task.id}'"
-    if name not in _TOOL_CLASSES:
-        raise ToolwiseError(f"the class '{name}' is not known", where=where, mend="get BFCL's files again")
-    try:
-        config = importlib.import_module(_CONFIG)
-        module = importlib.import_module(config.CLASS_FILE_PATH_MAPPING[name])
-    except ImportError as error:
-        raise ToolwiseError(
-            f"items with several turns need the package bfcl-eval ({error})",
-            where=where,
-            mend="pip install --no-deps bfcl-eval (its own pins go far beyond what is needed here)",
-        ) from error
-    return getattr(module, name), name in config.STATELESS_CLASSES

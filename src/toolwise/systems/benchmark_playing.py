@@ -1,0 +1,80 @@
+"""A model's outputs for the items of a benchmark, from a folder or from behind an endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from toolwise.core import Task
+from toolwise.evaluation.benchmarks import Benchmark, Output, play_bfcl
+from toolwise.rollout import Player
+from toolwise.sampling import SamplingParams
+from toolwise.systems.playing import prepare
+from toolwise.systems.policy import Say
+from toolwise.systems.recipe import RLRecipe
+
+_RUN = ("benchmark",)
+_GREEDY = SamplingParams(temperature=0.0)
+
+
+class BenchmarkPlayer:
+    """A model that is ready to write outputs, greedily.
+
+    Args:
+        benchmark: Says which tools the model may call.
+        tasks: The items; what does not fit into the model's context is treated as the recipe says.
+        recipe: Model, dialect, tools and limits.
+        say: Hears what the user should know.
+
+    Attributes:
+        tasks: The items that it can play.
+
+    Raises:
+        ToolwiseError: The model or the items cannot be used.
+    """
+
+    def __init__(self, benchmark: Benchmark, tasks: Sequence[Task], recipe: RLRecipe, say: Say) -> None:
+        rollout = recipe.rollout
+        if benchmark.tools != "recipe":
+            # What the first turn of an item calls is scored and not run; a conversation takes turn by turn.
+            limits = rollout.limits.model_copy(update={"max_turns": 1})
+            recipe = recipe.model_copy(
+                update={"rollout": rollout.model_copy(update={"limits": limits}), "tools": ()}
+            )
+        self._say = say
+        self._prepared = prepare(recipe, tasks, say, every_tool=benchmark.tools == "recipe")
+        self.tasks = self._prepared.tasks
+
+    def play(self, done: Callable[[int, int], None] | None = None) -> dict[str, Output]:
+        """The output for each item, by its id.
+
+        Args:
+            done: Hears of finished items.
+        """
+        with closing(self._prepared.toolbox):
+            outputs = asyncio.run(self._play(done))
+        if self._prepared.spent():
+            self._say(self._prepared.spent())
+        return outputs
+
+    async def _play(self, done: Callable[[int, int], None] | None) -> dict[str, Output]:
+        player, outputs = self._prepared.player, dict[str, Output]()
+        slots = asyncio.Semaphore(self._prepared.at_once)
+
+        async def one(place: int, task: Task) -> tuple[str, Output]:
+            async with slots:
+                output = await _output(task, player, (*_RUN, place))
+            outputs[task.id] = output
+            if done is not None:
+                done(len(outputs), len(self.tasks))
+            return task.id, output
+
+        return dict(await asyncio.gather(*(one(place, task) for place, task in enumerate(self.tasks))))
+
+
+async def _output(task: Task, player: Player, run: Sequence[str | int]) -> Output:
+    if "turns" in task.info:
+        return await play_bfcl(task, player, run=run, params=_GREEDY)
+    tree = await player.play(task, run=run, samples=1, params=_GREEDY)
+    return Output.from_rollout(tree.rollouts()[0])
