@@ -5,6 +5,7 @@ draws each token from a hash of weights, seed and what stands before it, so that
 answers from every double with the same weights. The script is JSON:
 
 - ``model``, ``length``, ``vocabulary``, ``processed``: what it says of its model.
+- ``tokens``: what it reads in any text; none: the numbers of its letters.
 - ``shift``: added to the tokens that it reads in a text; not 0: another tokenizer.
 - ``closed``: paths that it answers with 404. ``scale_out``: false answers 403 to the token endpoint.
 - ``plan``: what the first requests for tokens get, one each: ``{"die": true}``, ``{"slow": seconds}``,
@@ -30,7 +31,7 @@ from urllib.parse import urlsplit
 
 DEFAULTS = {
     "model": "policy", "length": 64, "vocabulary": 61, "processed": True, "shift": 0, "closed": [],
-    "scale_out": True, "plan": [], "pace": 0.0,
+    "scale_out": True, "tokens": None, "plan": [], "pace": 0.0,
 }  # fmt: skip
 
 
@@ -65,7 +66,8 @@ class Double(BaseHTTPRequestHandler):
         if path == "/v1/models":
             return self.send(200, {"data": [{"id": script["model"], "max_model_len": script["length"]}]})
         if path == "/tokenize":
-            return self.send(200, {"tokens": [ord(c) + script["shift"] for c in body["prompt"]]})
+            read = script["tokens"] or [ord(c) + script["shift"] for c in body["prompt"]]
+            return self.send(200, {"tokens": read})
         if path == "/weight_info":
             return self.send(200, {"weight_version": state["version"]})
         if path == "/update_weight_version":

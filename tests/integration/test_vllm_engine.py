@@ -15,6 +15,7 @@ import torch
 from vllm_environment import find_python
 
 from toolwise.sampling.vllm import VLLMSampler
+from toolwise.systems.evaluating import evaluate_model
 from toolwise.systems.models import load_model
 from toolwise.systems.recipe import RLRecipe
 from toolwise.systems.training import train_rl
@@ -134,3 +135,11 @@ def test_training_goes_on_when_the_server_is_killed(tmp_path, tasks_file, monkey
     assert largest_difference(run / "base", last, 0.8) > 0.05
     assert not (run / "sampler" / "weights").exists() or not list((run / "sampler" / "weights").iterdir())
     assert not (run / "sampler" / "first").exists()
+
+    # The trained model is measured on a server of its own, which reads its folder.
+    measured = recipe_for(python, tasks_file)
+    model = measured.model.model_copy(update={"init": None, "source": str(newest)})
+    found = evaluate_model(measured.model_copy(update={"model": model}), tmp_path / "out", "newest", say=say)
+    assert len(found.outcomes) == 6
+    greedy = [(prompt, sample) for step, prompt, sample, _ in asked if step == STEPS]
+    assert largest_difference(newest, greedy, 1.0) < 1e-3

@@ -213,8 +213,8 @@ def test_prompts_that_cannot_be_sampled_from():
 
 def test_a_sliding_window_bounds_the_context():
     model = tiny(1, use_sliding_window=True, sliding_window=40, max_window_layers=0)
-    assert context_length(model) == 40
-    assert context_length(tiny(1)) == 96
+    assert context_length(model.config) == 40
+    assert context_length(tiny(1).config) == 96
 
 
 @pytest.mark.parametrize(

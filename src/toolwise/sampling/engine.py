@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from toolwise.core import ToolwiseError
 from toolwise.sampling.cache import PrefixStore, RowCache
@@ -63,7 +63,7 @@ class EmbeddedSampler:
     ) -> None:
         self.model = model
         self.max_rows = max_rows
-        self.context_length = context_length(model)
+        self.context_length = context_length(model.config)
         self._decode = decode
         self._rows = RowCache(model.config, model.dtype, model.device)
         self._store = PrefixStore(parked_tokens)
@@ -301,12 +301,12 @@ def output_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     return torch.tanh(logits / cap) * cap if cap else logits
 
 
-def context_length(model: PreTrainedModel) -> int:
-    """How many tokens the model can see at once.
+def context_length(config: PreTrainedConfig) -> int:
+    """How many tokens a model of this configuration can see at once.
 
     A model with sliding-window layers is used up to its window, where full attention is the same.
     """
-    text = model.config.get_text_config()
+    text = config.get_text_config()
     length = int(getattr(text, "max_position_embeddings", None) or 1 << 20)
     kinds = getattr(text, "layer_types", None) or []
     window = getattr(text, "sliding_window", None)

@@ -112,14 +112,40 @@ class CheckpointWeights:
         path, version = self._path, self.version
         if path is None or version is None:
             raise RuntimeError("nothing is published yet")
-        await control.pause()
-        await control.reload_weights(str(path.resolve()))
-        await finish_delivery(control, version)
+        await _reload(control, path, version)
 
     def close(self) -> None:
         """Remove the folder."""
         if self._path is not None:
             shutil.rmtree(self._path, ignore_errors=True)
+
+
+class FolderWeights:
+    """The weights of a model folder that is there already.
+
+    Args:
+        folder: In the Hugging Face layout; servers see it under the same path.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.version = VersionLabels().next()
+
+    def publish(self) -> None:
+        """There are no others."""
+
+    async def deliver(self, control: VLLMControl) -> None:
+        """Let the server read the folder, and check that it says so."""
+        await _reload(control, self._folder, self.version)
+
+    def close(self) -> None:
+        """The folder stays."""
+
+
+async def _reload(control: VLLMControl, folder: Path, version: str) -> None:
+    await control.pause()
+    await control.reload_weights(str(folder.resolve()))
+    await finish_delivery(control, version)
 
 
 async def finish_delivery(control: VLLMControl, version: str, *, label: bool = True) -> None:

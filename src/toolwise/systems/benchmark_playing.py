@@ -52,7 +52,7 @@ class BenchmarkPlayer:
         Args:
             done: Hears of finished items.
         """
-        with closing(self._prepared.toolbox):
+        with closing(self._prepared):
             outputs = asyncio.run(self._play(done))
         if self._prepared.spent():
             self._say(self._prepared.spent())

@@ -90,7 +90,7 @@ def dast_data(
             )
         )
     finally:
-        prepared.toolbox.close()
+        prepared.close()
         if prepared.spent():
             say(prepared.spent())
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from toolwise.core import ToolwiseError
 from toolwise.rollout import CollectorConfig
@@ -97,12 +97,8 @@ class VLLMEngine:
         self._policy, self._config = policy, config
         self._published: int | None = None
         processed = _processed(rollout)
-        tokenizer, model = policy.tokenizer, policy.model
-        facts = ModelFacts(
-            policy.context,
-            int(model.config.get_text_config().vocab_size),
-            (_PROBE, [int(token) for token in tokenizer.encode(_PROBE, add_special_tokens=False)]),
-        )
+        model = policy.model
+        facts = model_facts(policy.context, model.config, policy.tokenizer)
         # On the CPU, vLLM packs an output layer that shares the embeddings' weights once, at its start, and
         # reloading leaves that copy as it is. Servers of ours get it as a layer of its own.
         self._untied = config.start is not None and config.weights == "checkpoint"
@@ -124,11 +120,7 @@ class VLLMEngine:
             )
         self.sampler = VLLMSampler(config, started or config.urls, facts, delivery)
         try:
-            for server in started:
-                say(f"starting a vLLM server, {server.url}; its log is {server.log}")
-                server.start()
-            for server in started:
-                server.wait_until_ready(config.start.startup if config.start else 0.0, say)
+            bring_up(started, config, say)
         except BaseException:
             self.close()
             raise
@@ -160,6 +152,31 @@ class VLLMEngine:
         """Stop the servers that were started; remove the weights that were written for servers."""
         self.sampler.close()
         shutil.rmtree(self._first, ignore_errors=True)
+
+
+def model_facts(context: int, config: Any, tokenizer: Any) -> ModelFacts:
+    """What servers must have in common with a model.
+
+    Args:
+        context: Most tokens that prompt and sample may have together.
+        config: Of the model, as transformers has it.
+        tokenizer: Its tokenizer.
+    """
+    tokens = [int(token) for token in tokenizer.encode(_PROBE, add_special_tokens=False)]
+    return ModelFacts(context, int(config.get_text_config().vocab_size), (_PROBE, tokens))
+
+
+def bring_up(servers: Sequence[VLLMServer], config: VLLMConfig, say: Callable[[str], None]) -> None:
+    """Start servers and wait until all of them answer.
+
+    Raises:
+        ToolwiseError: One ends, or takes too long.
+    """
+    for server in servers:
+        say(f"starting a vLLM server, {server.url}; its log is {server.log}")
+        server.start()
+    for server in servers:
+        server.wait_until_ready(config.start.startup if config.start else 0.0, say)
 
 
 def open_engine(recipe: RLRecipe, policy: Policy, folder: Path, say: Callable[[str], None]) -> Engine:

@@ -101,7 +101,7 @@ def evaluate_model(
         rollouts.parent.mkdir(parents=True, exist_ok=True)
         rollouts.open("a").close()
     other_results(results, {"policy": name, "seed": recipe.training.seed})
-    with closing(prepared.toolbox):
+    with closing(prepared):
         trees, rewards, function = _play(prepared.player, tasks, recipe.reward, done)
     if prepared.spent():
         say(prepared.spent())

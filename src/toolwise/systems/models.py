@@ -32,20 +32,16 @@ def load_model(source: str, precision: Precision = "float32", *, host: bool = Fa
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     place = resolve_model(source)
     if is_adapter(place):
         return _with_adapter(Path(place), precision, host)
     local = Path(place).is_dir()
     where = f"model '{place}'"
-    # Asked once, so that nobody waits through the retries for every single file of a hub that is not there.
-    options = {"trust_remote_code": False, "local_files_only": local or not _hub_answers()}
+    options = _options(local)
+    tokenizer = _tokenizer(place, where, options)
     with quiet():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(place, **options)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _unloadable("tokenizer", where, local, error) from error
         try:
             model, report = AutoModelForCausalLM.from_pretrained(
                 place,
@@ -74,9 +70,52 @@ def load_model(source: str, precision: Precision = "float32", *, host: bool = Fa
     return model, tokenizer
 
 
+def load_parts(source: str) -> tuple[Path, Any, Any]:
+    """A model without its weights, which stay on the disk: its folder, its configuration and its tokenizer.
+
+    Args:
+        source: A model folder or a run folder, whose model is no adapter; or a hub id, which is downloaded.
+
+    Raises:
+        ToolwiseError: Says what is missing and what to do.
+    """
+    from huggingface_hub import snapshot_download
+    from transformers import AutoConfig
+
+    place = resolve_model(source)
+    local = Path(place).is_dir()
+    where, options = f"model '{place}'", _options(local)
+    with quiet():
+        try:
+            config = AutoConfig.from_pretrained(place, **options)
+            folder = place
+            if not local:
+                patterns = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt"]
+                only_here = bool(options["local_files_only"])
+                folder = snapshot_download(place, allow_patterns=patterns, local_files_only=only_here)
+        except (OSError, ValueError, KeyError) as error:
+            raise _unloadable("model", where, local, error) from error
+    return Path(folder), config, _tokenizer(place, where, options)
+
+
 def is_adapter(place: str) -> bool:
     """Whether a resolved source is the folder of an adapter."""
     return (Path(place) / ADAPTER_CONFIG).is_file()
+
+
+def _options(local: bool) -> dict[str, Any]:
+    # Asked once, so that nobody waits through the retries for every single file of a hub that is not there.
+    return {"trust_remote_code": False, "local_files_only": local or not _hub_answers()}
+
+
+def _tokenizer(place: str, where: str, options: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
+    with quiet():
+        try:
+            return AutoTokenizer.from_pretrained(place, **options)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _unloadable("tokenizer", where, Path(place).is_dir(), error) from error
 
 
 def _weights(precision: Precision) -> dict[str, Any]:
@@ -100,8 +139,6 @@ def _weights(precision: Precision) -> dict[str, Any]:
 
 
 def _with_adapter(folder: Path, precision: Precision, host: bool) -> tuple[Any, Any]:
-    from transformers import AutoTokenizer
-
     base = adapter_base(folder)
     where = f"adapter '{folder}'"
     try:
@@ -115,13 +152,7 @@ def _with_adapter(folder: Path, precision: Precision, host: bool) -> tuple[Any, 
             mend=f"{error.mend}; the place stands in {ADAPTER_CONFIG} as base_model_name_or_path",
         ) from error
     if (folder / "tokenizer_config.json").is_file():
-        with quiet():
-            try:
-                tokenizer = AutoTokenizer.from_pretrained(
-                    folder, trust_remote_code=False, local_files_only=True
-                )
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise _unloadable("tokenizer", where, True, error) from error
+        tokenizer = _tokenizer(str(folder), where, _options(local=True))
     with quiet():
         return merged(model, folder), tokenizer
 

@@ -1,4 +1,4 @@
-"""Who plays the tasks: a model in this process, or one behind an endpoint."""
+"""Who plays the tasks: a model in this process, one on vLLM servers, or one behind an endpoint."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.core.endpoint import ChatConfig
-from toolwise.rollout import ChatCollector, Player
-from toolwise.sampling import EndpointChat
+from toolwise.rollout import ChatCollector, Collector, Player
+from toolwise.sampling import EndpointChat, Sampler
+from toolwise.sampling.config import VLLMConfig
 from toolwise.systems.connecting import connect_user
 from toolwise.systems.material import task_texts
 from toolwise.systems.policy import Say, check_tools, fitting_tasks, load_policy
 from toolwise.systems.recipe import RLRecipe
+from toolwise.systems.served import ServedPolicy
 from toolwise.tools import Toolbox, build_toolbox
 
 _ROWS = 128
@@ -25,11 +27,12 @@ class Prepared:
 
     Attributes:
         player: Plays them.
-        toolbox: What it may call; to be closed when it is done.
+        toolbox: What it may call.
         tasks: Those that it can play.
         decode: Text of one token; None for a model behind an endpoint, whose tokens nobody sees.
         spent: What an endpoint has been asked so far, in one line; empty for a model in this process.
         at_once: How many rollouts it plays well at the same time.
+        close: Lets go of tools and servers; to be called when it is done.
     """
 
     player: Player
@@ -38,6 +41,7 @@ class Prepared:
     decode: Callable[[int], str] | None
     spent: Callable[[], str]
     at_once: int
+    close: Callable[[], None]
 
 
 def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say, *, every_tool: bool = False) -> Prepared:
@@ -54,18 +58,28 @@ def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say, *, every_tool: bo
     """
     if recipe.model.endpoint is not None:
         return _behind_endpoint(recipe, recipe.model.endpoint, tasks, every_tool)
-    policy = load_policy(recipe, lambda: task_texts(tasks))
-    if every_tool:
-        tasks = _with_tools(tasks, policy.toolbox)
-    fitting = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
-    player = policy.collector(recipe.rollout, recipe.training.seed)
+    sampler: Sampler
+    if isinstance(recipe.sampler, VLLMConfig):
+        served = ServedPolicy(recipe, recipe.sampler, lambda: task_texts(tasks), say)
+        policy, sampler, at_once, close = served.policy, served.sampler, served.at_once, served.close
+    else:
+        policy = load_policy(recipe, lambda: task_texts(tasks))
+        sampler, at_once, close = policy.sampler(), _ROWS, policy.toolbox.close
+    try:
+        if every_tool:
+            tasks = _with_tools(tasks, policy.toolbox)
+        fitting = fitting_tasks(policy, tasks, recipe.tasks, recipe.rollout.limits.max_turn_tokens, say)
+    except BaseException:
+        close()
+        raise
     return Prepared(
-        player,
+        Collector(sampler, policy.dialect, policy.toolbox, recipe.rollout, recipe.training.seed),
         policy.toolbox,
         fitting,
         decode=lambda token: str(policy.tokenizer.decode([token])),
         spent=lambda: "",
-        at_once=_ROWS,
+        at_once=at_once,
+        close=close,
     )
 
 
@@ -101,4 +115,5 @@ def _behind_endpoint(
         decode=None,
         spent=lambda: f"endpoint: {client.spending.said()}",
         at_once=config.concurrency,
+        close=toolbox.close,
     )

@@ -32,7 +32,7 @@ class Policy:
     """A model that can be rolled out.
 
     Attributes:
-        model: The causal language model.
+        model: The causal language model; None where it is on servers only.
         tokenizer: Its tokenizer.
         dialect: How it writes turns.
         toolbox: What it may call.
@@ -96,7 +96,7 @@ def load_policy(
             mend="add --model FOLDER_OR_HUB_ID, or --set model.init.layers=4 for a tiny one from scratch",
         )
     model.eval()
-    context = context_length(model)
+    context = context_length(model.config)
     if isinstance(recipe, RLRecipe):
         context = recipe.rollout.limits.context(context)
     return Policy(model, tokenizer, build_dialect(recipe.dialect, tokenizer), toolbox, context)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -157,7 +158,8 @@ def probe_model(
         if earlier:
             say(f"{len(earlier)} of {len(tasks)} questions stand in {out} already")
         at_once = max(1, prepared.at_once // settings.samples)
-        asyncio.run(_ask(prepared.player, prepared.tasks, settings, at_once, finished))
+        with closing(prepared):
+            asyncio.run(_ask(prepared.player, prepared.tasks, settings, at_once, finished))
         if prepared.spent():
             say(prepared.spent())
     return _finish(tasks, file, settings, len(earlier))

@@ -61,7 +61,7 @@ def try_model(
     prepared = prepare(recipe, tasks, say)
     reward = build_reward(recipe.reward)
     params = SamplingParams(temperature=0.0) if greedy else None
-    with closing(prepared.toolbox):
+    with closing(prepared):
         for task in prepared.tasks:
             (tree,) = prepared.player.collect([task], run=("try",), samples=samples, params=params)
             try:
