@@ -66,6 +66,12 @@ def split_by_group(questions: Sequence[Question], share: float) -> tuple[list[Qu
     ]
 
 
+def apart_from(test: Sequence[Question], augmentation: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records that do not come from the context of a test question."""
+    forbidden = {" ".join(one.context.split()) for one in test}
+    return [row for row in augmentation if " ".join(row["context"].split()) not in forbidden]
+
+
 def few_shot_split(
     questions: Sequence[Question], shots: int, seed: int
 ) -> tuple[list[Question], list[Question]]:
@@ -209,8 +215,7 @@ def run_few_shot(
     """
     pool, test = split_by_group(questions, recipe.test_share)
     test = test[: recipe.test_limit]
-    forbidden = {" ".join(one.context.split()) for one in test}
-    usable = [row for row in augmentation if " ".join(row["context"].split()) not in forbidden]
+    usable = apart_from(test, augmentation)
     say(f"{len(pool)} questions to draw from, {len(test)} to test on; {len(usable)} of {len(augmentation)} "
         "records do not come from the contexts of test questions")  # fmt: skip
     pairs = [(row["source"], row["target"]) for row in usable]
