@@ -12,11 +12,11 @@ from benchmarks.few_shot_base import (
     batch_records,
     common_words,
     level_at,
+    main,
     make_record,
     read_pages,
 )
 
-from benchmarks import few_shot_base
 from toolwise.core import ToolwiseError
 from toolwise.data.minprompt.prompts import MASK
 from toolwise.data.minprompt.sources import Question
@@ -99,7 +99,7 @@ def test_the_folder_is_a_model_and_the_same_seed_gives_it_again(texts, tmp_path,
 
     def run(out):
         monkeypatch.setattr("sys.argv", ["few_shot_base", str(texts), "--out", str(out), *size, *more])
-        few_shot_base.main()
+        main()
         return json.loads(capsys.readouterr().out.splitlines()[-1])["figures"]
 
     first = run(tmp_path / "first")
