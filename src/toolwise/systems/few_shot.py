@@ -66,6 +66,12 @@ def split_by_group(questions: Sequence[Question], share: float) -> tuple[list[Qu
     ]
 
 
+def apart_from(test: Sequence[Question], augmentation: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records that do not come from the context of a test question."""
+    forbidden = {" ".join(one.context.split()) for one in test}
+    return [row for row in augmentation if " ".join(row["context"].split()) not in forbidden]
+
+
 def few_shot_split(
     questions: Sequence[Question], shots: int, seed: int
 ) -> tuple[list[Question], list[Question]]:
@@ -161,10 +167,10 @@ def train_few_shot(
     return model, tokenizer
 
 
-def answer_questions(
+def completions(
     model: Any, tokenizer: Any, questions: Sequence[Question], recipe: FewShotRecipe
 ) -> list[tuple[str, bool]]:
-    """The answer to each question, greedily, and whether it was cut by the limit of tokens."""
+    """What is written for each question, greedily, and whether it was cut by the limit of tokens."""
     sampler = EmbeddedSampler(model, decode=lambda ids: str(tokenizer.decode(list(ids))))
     params = SamplingParams(
         max_tokens=recipe.answer_tokens, temperature=0.0, stop_token_ids=(tokenizer.eos_token_id,)
@@ -174,13 +180,19 @@ def answer_questions(
         source = tokenizer.encode(prompt_source(question.question, question.context))[: recipe.source_tokens]
         sample = await sampler.generate(source + tokenizer.encode("\n"), params)
         ended = bool(sample.token_ids) and sample.token_ids[-1] == tokenizer.eos_token_id
-        text = str(tokenizer.decode(list(sample.token_ids[: -1 if ended else None])))
-        return extract_answer(text), not ended
+        return str(tokenizer.decode(list(sample.token_ids[: -1 if ended else None]))), not ended
 
     async def run() -> list[tuple[str, bool]]:
         return list(await asyncio.gather(*(one(question) for question in questions)))
 
     return asyncio.run(run())
+
+
+def answer_questions(
+    model: Any, tokenizer: Any, questions: Sequence[Question], recipe: FewShotRecipe
+) -> list[tuple[str, bool]]:
+    """The answer to each question, greedily, and whether it was cut by the limit of tokens."""
+    return [(extract_answer(text), cut) for text, cut in completions(model, tokenizer, questions, recipe)]
 
 
 def run_few_shot(
@@ -203,8 +215,7 @@ def run_few_shot(
     """
     pool, test = split_by_group(questions, recipe.test_share)
     test = test[: recipe.test_limit]
-    forbidden = {" ".join(one.context.split()) for one in test}
-    usable = [row for row in augmentation if " ".join(row["context"].split()) not in forbidden]
+    usable = apart_from(test, augmentation)
     say(f"{len(pool)} questions to draw from, {len(test)} to test on; {len(usable)} of {len(augmentation)} "
         "records do not come from the contexts of test questions")  # fmt: skip
     pairs = [(row["source"], row["target"]) for row in usable]
