@@ -14,6 +14,7 @@ from toolwise.learning.learner import Learner
 from toolwise.learning.objectives import SupervisedLossConfig
 from toolwise.learning.run_folder import RunFolder
 from toolwise.learning.run_steps import Progress, run_steps
+from toolwise.learning.seq2seq import Seq2SeqLearner
 from toolwise.learning.token_tree import TokenTree
 
 
@@ -36,9 +37,9 @@ def joint_batch(
 
 
 def train_joint(
-    learner: Learner,
-    original: Sequence[TokenTree],
-    augmentation: Sequence[TokenTree],
+    learner: Learner | Seq2SeqLearner,
+    original: Sequence[Any],
+    augmentation: Sequence[Any],
     *,
     run: RunFolder,
     batch_size: int,
@@ -53,10 +54,10 @@ def train_joint(
 
     Args:
         learner: Model and optimizer.
-        original: What is to be learned.
+        original: What is to be learned: token trees, or pairs of token ids for an encoder-decoder model.
         augmentation: What is learned beside it; without any, this is plain supervised training.
         run: Where metrics and checkpoints go; a run that is there goes on.
-        batch_size: Trees of each kind in a step.
+        batch_size: So many of each kind in a step.
         epochs: Passes over `original`.
         weight: λ.
         seed: Decides both orders.
@@ -73,28 +74,27 @@ def train_joint(
     if not original:
         raise ToolwiseError("there is nothing to train on", where="train_joint")
     per_epoch = math.ceil(len(original) / batch_size)
-    objective = SupervisedLossConfig(aggregation="token-sum")
     orders: dict[tuple[str, int], Any] = {}
 
-    def batch(name: str, trees: Sequence[TokenTree], step: int) -> list[TokenTree]:
-        if not trees:
+    def batch(name: str, given: Sequence[Any], step: int) -> list[Any]:
+        if not given:
             return []
-        size = math.ceil(len(trees) / batch_size)
+        size = math.ceil(len(given) / batch_size)
         epoch, place = divmod(step - 1, size)
         if (name, epoch) not in orders:
             orders.pop((name, epoch - 1), None)
             rng = np.random.default_rng(seed_for(seed, "order", name, epoch))
-            orders[name, epoch] = rng.permutation(len(trees))
+            orders[name, epoch] = rng.permutation(len(given))
         chosen = orders[name, epoch][place * batch_size : (place + 1) * batch_size]
-        return [trees[index] for index in chosen]
+        return [given[index] for index in chosen]
 
-    def prepare(step: int) -> list[TokenTree]:
-        return joint_batch(
-            batch("original", original, step), batch("augmentation", augmentation, step), weight
-        )
+    def prepare(step: int) -> tuple[list[Any], list[Any]]:
+        return batch("original", original, step), batch("augmentation", augmentation, step)
 
-    def update(step: int, trees: list[TokenTree]) -> dict[str, float]:
-        return learner.step(trees, objective)
+    def update(step: int, batches: tuple[list[Any], list[Any]]) -> dict[str, float]:
+        if isinstance(learner, Seq2SeqLearner):
+            return learner.step([(batches[0], 1.0), (batches[1], weight)])
+        return learner.step(joint_batch(*batches, weight), SupervisedLossConfig(aggregation="token-sum"))
 
     total = math.ceil(epochs * per_epoch)
     return run_steps(

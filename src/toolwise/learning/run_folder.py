@@ -16,8 +16,8 @@ from toolwise.learning.ahead import Ahead
 from toolwise.learning.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from toolwise.learning.critic import Critic
 from toolwise.learning.distributed import ALONE, World
-from toolwise.learning.learner import Learner
 from toolwise.learning.sinks import MetricSink
+from toolwise.learning.updater import ModelUpdater
 
 
 class RunFolder:
@@ -128,7 +128,7 @@ class RunFolder:
     def save(
         self,
         step: int,
-        learner: Learner,
+        learner: ModelUpdater,
         *,
         tokenizer: Any = None,
         reward: Any = None,
@@ -168,7 +168,7 @@ class RunFolder:
 
     def resume(
         self,
-        learner: Learner,
+        learner: ModelUpdater,
         *,
         reward: Any = None,
         critic: Critic | None = None,
@@ -191,7 +191,7 @@ class RunFolder:
         return step
 
     def _load(
-        self, newest: Path, learner: Learner, reward: Any, critic: Critic | None, ahead: Ahead | None
+        self, newest: Path, learner: ModelUpdater, reward: Any, critic: Critic | None, ahead: Ahead | None
     ) -> tuple[int, int]:
         if newest not in self.checkpoints:
             raise ToolwiseError(

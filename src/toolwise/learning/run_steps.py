@@ -14,8 +14,8 @@ from toolwise.learning.ahead import Ahead
 from toolwise.learning.critic import Critic
 from toolwise.learning.distributed import EverywhereError, LostRankError, lost_ranks
 from toolwise.learning.interrupts import Interrupted, noted_interrupts, uninterrupted
-from toolwise.learning.learner import Learner
 from toolwise.learning.run_folder import RunFolder
+from toolwise.learning.updater import ModelUpdater
 
 Material = TypeVar("Material")
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -23,7 +23,7 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 
 
 def run_steps(
-    learner: Learner,
+    learner: ModelUpdater,
     run: RunFolder,
     steps: int,
     prepare: Callable[[int], Material],

@@ -16,9 +16,11 @@ from toolwise.data.minprompt.prompts import extract_answer, prompt_source, promp
 from toolwise.data.minprompt.sources import Question
 from toolwise.learning import Learner, RunFolder, TokenTree
 from toolwise.learning.joint import train_joint
+from toolwise.learning.seq2seq import IdPair, Seq2SeqLearner, generate_greedily
 from toolwise.rewards.text import exact_match, f1_score
 from toolwise.sampling import SamplingParams
 from toolwise.sampling.engine import EmbeddedSampler
+from toolwise.systems.few_shot_best import BestEpoch
 from toolwise.systems.few_shot_recipe import FewShotRecipe
 from toolwise.systems.fresh import fresh_model
 from toolwise.systems.models import load_model
@@ -101,6 +103,13 @@ def pair_tree(name: str, pair: Pair, tokenizer: Any, source_tokens: int) -> Toke
     return TokenTree.supervised(RolloutTree.demonstration(task, turns))
 
 
+def id_pair(pair: Pair, tokenizer: Any, source_tokens: int) -> IdPair:
+    """A prompt record as what an encoder-decoder model takes, with the special tokens of its tokenizer."""
+    source, target = pair
+    read = tokenizer.encode(source, truncation=True, max_length=source_tokens)
+    return read, tokenizer.encode(target)
+
+
 def train_few_shot(
     recipe: FewShotRecipe,
     training: Sequence[Question],
@@ -108,6 +117,7 @@ def train_few_shot(
     out: Path,
     seed: int,
     texts: Sequence[str] = (),
+    development: Sequence[Question] = (),
 ) -> tuple[Any, Any]:
     """Train one model; the same call goes on where the run in `out` stopped.
 
@@ -118,6 +128,7 @@ def train_few_shot(
         out: The run folder.
         seed: Of the fresh weights and the orders.
         texts: What a fresh model's tokenizer is trained on, besides the pairs.
+        development: Choose the best epoch, where the recipe says so.
 
     Returns:
         Model and tokenizer.
@@ -133,7 +144,7 @@ def train_few_shot(
         seen = [text for pair in (*pairs, *augmentation) for text in pair]
         model, tokenizer = fresh_model(recipe.model.init, [*texts, *seen], seed)
     elif recipe.model.source is not None:
-        model, tokenizer = load_model(recipe.model.source)
+        model, tokenizer = load_model(recipe.model.source, seq2seq=True)
     else:
         raise ToolwiseError(
             "no model is given", where="model.source", mend="add --model DIR, or keep model.init"
@@ -145,15 +156,32 @@ def train_few_shot(
     )
     length = recipe.source_tokens
 
-    def trees(kind: str, given: Sequence[Pair]) -> list[TokenTree]:
+    def material(kind: str, given: Sequence[Pair]) -> Sequence[TokenTree | IdPair]:
+        if model.config.is_encoder_decoder:
+            return [id_pair(pair, tokenizer, length) for pair in given]
         return [pair_tree(f"{kind}-{number}", pair, tokenizer, length) for number, pair in enumerate(given)]
 
-    steps = -(-len(pairs) // recipe.training.batch_size) * recipe.training.epochs
-    learner = Learner(model, recipe.learner.settled(max(1, round(steps))))
+    per_epoch = -(-len(pairs) // recipe.training.batch_size)
+    steps = per_epoch * recipe.training.epochs
+    best: BestEpoch | None = None
+    if recipe.training.keep == "best":
+        if not development:
+            raise ToolwiseError(
+                "there are no questions left to choose an epoch by",
+                where="training.keep",
+                mend="draw fewer (shots), or keep the last epoch",
+            )
+
+        def answers() -> list[str]:
+            return [answer for answer, _ in answer_questions(model, tokenizer, development, recipe)]
+
+        best = BestEpoch(out / "best", development, answers, model, tokenizer, per_epoch)
+    kind = Seq2SeqLearner if model.config.is_encoder_decoder else Learner
+    learner = kind(model, recipe.learner.settled(max(1, round(steps))))
     train_joint(
         learner,
-        trees("question", pairs),
-        trees("augmentation", augmentation) if recipe.training.weight else [],
+        material("question", pairs),
+        material("augmentation", augmentation) if recipe.training.weight else [],
         run=run,
         batch_size=recipe.training.batch_size,
         epochs=recipe.training.epochs,
@@ -161,8 +189,11 @@ def train_few_shot(
         seed=seed,
         checkpoint_every=recipe.training.checkpoint_every,
         tokenizer=tokenizer,
+        progress=None if best is None else best.after_step,
     )
     run.close()
+    if best is not None:
+        model = best.load()
     model.eval()
     return model, tokenizer
 
@@ -171,6 +202,8 @@ def completions(
     model: Any, tokenizer: Any, questions: Sequence[Question], recipe: FewShotRecipe
 ) -> list[tuple[str, bool]]:
     """What is written for each question, greedily, and whether it was cut by the limit of tokens."""
+    if model.config.is_encoder_decoder:
+        return [_written(model, tokenizer, question, recipe) for question in questions]
     sampler = EmbeddedSampler(model, decode=lambda ids: str(tokenizer.decode(list(ids))))
     params = SamplingParams(
         max_tokens=recipe.answer_tokens, temperature=0.0, stop_token_ids=(tokenizer.eos_token_id,)
@@ -186,6 +219,14 @@ def completions(
         return list(await asyncio.gather(*(one(question) for question in questions)))
 
     return asyncio.run(run())
+
+
+def _written(model: Any, tokenizer: Any, question: Question, recipe: FewShotRecipe) -> tuple[str, bool]:
+    pair = prompt_source(question.question, question.context), ""
+    source, _ = id_pair(pair, tokenizer, recipe.source_tokens)
+    ids = generate_greedily(model, source, recipe.answer_tokens)
+    ended = bool(ids) and ids[-1] == model.config.eos_token_id
+    return str(tokenizer.decode(ids, skip_special_tokens=True)), not ended
 
 
 def answer_questions(
@@ -223,9 +264,9 @@ def run_few_shot(
     scores = []
     for shots in recipe.shots:
         for seed in recipe.seeds:
-            training, _ = few_shot_split(pool, shots, seed)
+            training, development = few_shot_split(pool, shots, seed)
             folder = out / f"shots-{shots}-seed-{seed}"
-            model, tokenizer = train_few_shot(recipe, training, pairs, folder, seed, texts)
+            model, tokenizer = train_few_shot(recipe, training, pairs, folder, seed, texts, development)
             found = answer_questions(model, tokenizer, test, recipe)
             rows = list(zip(test, found, strict=True))
             scores.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +26,8 @@ class FewShotTraining(BaseModel):
         batch_size: Questions, and as many augmentation records, of one step.
         weight: λ of L = L_ori + λ·L_aug; 0 is FewshotQA.
         checkpoint_every: Steps.
+        keep: Which epoch's weights are tested: the ``last`` one's, or the ``best`` one's by F1 on as many
+            other questions (published).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -34,6 +36,7 @@ class FewShotTraining(BaseModel):
     batch_size: int = Field(default=2, ge=1)
     weight: float = Field(default=1.0, ge=0)
     checkpoint_every: int = Field(default=500, ge=1)
+    keep: Literal["last", "best"] = "last"
 
 
 class FewShotRecipe(BaseModel):

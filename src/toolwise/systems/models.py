@@ -15,7 +15,9 @@ from toolwise.learning.adapters import ADAPTER_CONFIG, Precision, adapter_base, 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
-def load_model(source: str, precision: Precision = "float32", *, host: bool = False) -> tuple[Any, Any]:
+def load_model(
+    source: str, precision: Precision = "float32", *, host: bool = False, seq2seq: bool = False
+) -> tuple[Any, Any]:
     """Model and tokenizer, on the accelerator if there is one; code from the hub is never run.
 
     Args:
@@ -23,16 +25,17 @@ def load_model(source: str, precision: Precision = "float32", *, host: bool = Fa
             adapter gives the model that it belongs to, with the adapter added to its weights.
         precision: Of the weights; ``nf4`` needs CUDA and bitsandbytes.
         host: Leave it in the memory of the host.
+        seq2seq: Take an encoder-decoder model, too; elsewhere only causal ones are of use.
 
     Returns:
-        A Hugging Face causal language model and its tokenizer.
+        A Hugging Face causal language model, or an encoder-decoder model, and its tokenizer.
 
     Raises:
         ToolwiseError: Says what is missing and what to do.
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     place = resolve_model(source)
     if is_adapter(place):
@@ -43,7 +46,8 @@ def load_model(source: str, precision: Precision = "float32", *, host: bool = Fa
     tokenizer = _tokenizer(place, where, options)
     with quiet():
         try:
-            model, report = AutoModelForCausalLM.from_pretrained(
+            both = bool(AutoConfig.from_pretrained(place, **options).is_encoder_decoder)
+            model, report = (AutoModelForSeq2SeqLM if both else AutoModelForCausalLM).from_pretrained(
                 place,
                 attn_implementation="sdpa",
                 output_loading_info=True,
@@ -52,6 +56,12 @@ def load_model(source: str, precision: Precision = "float32", *, host: bool = Fa
             )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise _unloadable("model", where, local, error) from error
+    if both and not seq2seq:
+        raise ToolwiseError(
+            "is an encoder-decoder model, and a causal language model is needed",
+            where=where,
+            mend="take another model; this kind is for few-shot question answering (minprompt) only",
+        )
     if missing := sorted(report["missing_keys"]):
         raise ToolwiseError(
             f"the weights lack {len(missing)} tensors, for instance {missing[0]}",

@@ -99,7 +99,7 @@ SYSTEMS: tuple[SystemEntry, ...] = (
         "few-shot QA data",
         "runs",
         ("minprompt",),
-        "toolwise data minprompt; causal models, no BART",
+        "toolwise data minprompt; causal models and BART",
     ),
     SystemEntry(
         "Gotta",
