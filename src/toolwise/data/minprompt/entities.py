@@ -128,7 +128,7 @@ class GlinerFinder:
 
         try:
             self._model: Any = GLiNER.from_pretrained(model)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ToolwiseError(
                 f"cannot be loaded: {error}",
                 where=f"model '{model}'",
