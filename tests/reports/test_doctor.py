@@ -39,6 +39,13 @@ def findings(folder, change=None, rollouts=(), steps=40):
     return diagnose(folder)
 
 
+def test_preferences_that_are_learned_are_no_illness(tmp_path):
+    (finding,) = findings(
+        tmp_path, lambda t: {"preference_accuracy": 0.5 + 0.4 * t, "reward_chosen": -0.5 * t}
+    )
+    assert finding.severity is Severity.HEALTHY
+
+
 def test_a_healthy_run_says_so(tmp_path):
     (finding,) = findings(tmp_path, rollouts=[ill_rollout(number) for number in range(6)])
     assert finding.severity is Severity.HEALTHY
@@ -105,6 +112,18 @@ ILLNESSES = [
     (lambda t: {"approx_kl": 2 * t}, "the one that sampled", Severity.SERIOUS, "approx_kl is 1.77"),
     (lambda t: {"grad_norm": 0.0}, "no gradient", Severity.SERIOUS, "grad_norm is 0"),
     (lambda t: {"learning_rate": 0}, "learning rate is 0", Severity.SERIOUS, "steps 1–40"),
+    (
+        lambda t: {"preference_accuracy": 0.5, "reward_chosen": 0.0},
+        "not preferred",
+        Severity.WARNING,
+        "50% on average over steps 31–40",
+    ),
+    (
+        lambda t: {"preference_accuracy": 0.9, "reward_chosen": -4 * t},
+        "unlearned",
+        Severity.WARNING,
+        "reward_chosen is -3.55",
+    ),
     (
         lambda t: {"skipped_too_long": 2 if t > 0.9 else 0},
         "too long",

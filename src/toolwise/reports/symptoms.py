@@ -304,6 +304,29 @@ def critic(rows: Sequence[Row]) -> Finding | None:
     )
 
 
+def preferences(rows: Sequence[Row]) -> Finding | None:
+    """DPO that cannot tell the answers apart, or that unlearns the chosen ones together with the others."""
+    right, chosen = (_series(tail(rows), key) for key in ("preference_accuracy", "reward_chosen"))
+    if len(rows) < TREND_STEPS or not right or not chosen:
+        return None
+    if (mean := statistics.fmean(right)) < 0.55:
+        return Finding(
+            Severity.WARNING,
+            "The chosen answers are not preferred",
+            f"preference_accuracy is {mean:.0%} on average over {_span(tail(rows))}; a guess reaches 50%.",
+            "Check that chosen and rejected are not mixed up; raise the learning rate, or take more steps.",
+        )
+    if (fallen := statistics.fmean(chosen)) > -1:
+        return None
+    return Finding(
+        Severity.WARNING,
+        "The chosen answers are unlearned, too",
+        f"reward_chosen is {fallen:.3g} on average over {_span(tail(rows))}: they have become less likely than "
+        "under the reference.",
+        "A larger loss.beta, a lower learning rate or fewer steps; pairs that differ in what matters only.",
+    )
+
+
 SYMPTOMS: tuple[Check, ...] = (
     not_finite,
     learning_rate,
@@ -320,5 +343,6 @@ SYMPTOMS: tuple[Check, ...] = (
     entropy,
     divergence,
     critic,
+    preferences,
 )
 """All checks on metrics, causes before effects."""
