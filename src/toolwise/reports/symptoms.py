@@ -321,8 +321,8 @@ def preferences(rows: Sequence[Row]) -> Finding | None:
     return Finding(
         Severity.WARNING,
         "The chosen answers are unlearned, too",
-        f"reward_chosen is {fallen:.3g} on average over {_span(tail(rows))}: they have become less likely than "
-        "under the reference.",
+        f"reward_chosen is {fallen:.3g} on average over {_span(tail(rows))}: they have become less likely "
+        "than under the reference.",
         "A larger loss.beta, a lower learning rate or fewer steps; pairs that differ in what matters only.",
     )
 
