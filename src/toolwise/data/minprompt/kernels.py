@@ -50,8 +50,7 @@ def greedy(
     Lazy (Minoux 1978): a key in the heap is an upper bound, because what a sentence would newly cover only
     shrinks. The bound is first tightened by the number of uncovered sentences of each entity, which costs a
     few additions; only a sentence that is still on top is counted by set union. Entity lists lose their
-    covered
-    sentences whenever they are walked.
+    covered sentences whenever they are walked.
 
     Args:
         sentence_start: See `SentenceGraph`.
@@ -65,7 +64,8 @@ def greedy(
         The picked sentences in order, and how many each newly covered (itself included).
     """
     nodes, entities = len(sentence_start) - 1, len(entity_start) - 1
-    lists = entity_sentences.copy()
+    # Unsigned, so that no place is looked at for being negative.
+    lists, named = entity_sentences.view(np.uint32).copy(), sentence_entities.view(np.uint32)
     length = np.empty(entities, np.int32)
     for entity in range(entities):
         length[entity] = entity_start[entity + 1] - entity_start[entity]
@@ -85,7 +85,7 @@ def greedy(
             continue
         bound = 1
         for place in range(sentence_start[node], sentence_start[node + 1]):
-            bound += length[sentence_entities[place]] - 1
+            bound += length[named[place]] - 1
         heap[size] = (np.int64(min(bound, left)) << 32) | (_LOW - node)
         size += 1
     for place in range(size // 2 - 1, -1, -1):
@@ -106,7 +106,7 @@ def greedy(
         if counted_at[node] != count:
             cheap = own
             for place in range(first, last):
-                cheap += live[sentence_entities[place]] - own
+                cheap += live[named[place]] - own
             if cheap < bound:
                 if cheap == 0:
                     size -= 1
@@ -119,7 +119,7 @@ def greedy(
             gain = own
             seen[node] = evaluations
             for place in range(first, last):
-                entity = sentence_entities[place]
+                entity = named[place]
                 begin = entity_start[entity]
                 kept = begin
                 for where in range(begin, begin + length[entity]):
@@ -151,16 +151,16 @@ def greedy(
         if own:
             covered[node] = True
             for place in range(first, last):
-                live[sentence_entities[place]] -= 1
+                live[named[place]] -= 1
         for place in range(first, last):
-            entity = sentence_entities[place]
+            entity = named[place]
             begin = entity_start[entity]
             for where in range(begin, begin + length[entity]):
                 other = lists[where]
                 if not covered[other]:
                     covered[other] = True
                     for near in range(sentence_start[other], sentence_start[other + 1]):
-                        live[sentence_entities[near]] -= 1
+                        live[named[near]] -= 1
             length[entity] = 0
     return picked[:count].copy(), gains[:count].copy()
 
