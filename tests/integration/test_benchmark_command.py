@@ -110,6 +110,37 @@ def test_a_model_behind_an_endpoint_is_scored(tmp_path, bfcl, command, frontier)
     assert asked["temperature"] == 0
 
 
+def test_a_run_that_was_stopped_goes_on(tmp_path, bfcl, command, frontier):
+    out = tmp_path / "out"
+    calls = {"How big?": [["geo.area", '{"size": 2}']]}
+    # The third request is refused for good; one at a time, so two outputs are there by then.
+    server = frontier(calls=calls, plan=[{}, {}, {"status": 401}])
+    arguments = (
+        *("benchmark", "bfcl", "--data", bfcl, "--out", out, "--policy", "double"),
+        *("--endpoint", server.url, "--endpoint-model", "double"),
+        *("--set", "model.endpoint.concurrency=1"),
+    )
+    stopped = command(*arguments)
+    assert stopped.exit_code == 2, stopped.output
+    unfinished = out / "predictions" / "bfcl-double.unfinished.jsonl"
+    with unfinished.open("a") as file:
+        file.write('{"id": "simple_python_2", "outp')  # torn
+    done = command(*arguments)
+    assert done.exit_code == 0, done.output
+    assert "2 of 4 outputs stand in" in done.output
+    assert len(server.requests) == 3 + 2
+    assert not unfinished.exists()
+    (record,) = json.loads((out / "results.json").read_text())
+    assert record["measures"]["accuracy"]["value"] == 3 / 4
+    lines = (out / "predictions" / "bfcl-double.jsonl").read_text().splitlines()
+    ids = [*(f"simple_python_{number}" for number in range(3)), "irrelevance_0"]
+    assert [json.loads(line)["id"] for line in lines] == ids
+    # What another model or other settings have written is not taken.
+    unfinished.write_text('{"run": "another"}\n{"id": "irrelevance_0", "output": "No."}\n')
+    assert command(*arguments).exit_code == 0
+    assert len(server.requests) == 3 + 2 + 4
+
+
 @pytest.fixture
 def conversation(tmp_path):
     """An invented item with two user turns, in BFCL's files."""

@@ -57,9 +57,9 @@ def benchmark(
     from toolwise.cli.painting import plain_lines
     from toolwise.cli.progress import progress
     from toolwise.evaluation.benchmarks import measures_table
+    from toolwise.systems.benchmark_outputs import read_predictions
     from toolwise.systems.benchmarking import (
         benchmark_items,
-        read_predictions,
         run_benchmark,
         score_predictions,
     )

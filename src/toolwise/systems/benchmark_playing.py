@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 from toolwise.core import Task
 from toolwise.evaluation.benchmarks import Benchmark, Output, play_bfcl
 from toolwise.rollout import Player
 from toolwise.sampling import SamplingParams
+from toolwise.systems.models import resolve_model
 from toolwise.systems.playing import prepare
 from toolwise.systems.policy import Say
 from toolwise.systems.recipe import RLRecipe
@@ -29,6 +32,7 @@ class BenchmarkPlayer:
 
     Attributes:
         tasks: The items that it can play.
+        fingerprint: Of all that decides the outputs.
 
     Raises:
         ToolwiseError: The model or the items cannot be used.
@@ -43,34 +47,60 @@ class BenchmarkPlayer:
                 update={"rollout": rollout.model_copy(update={"limits": limits}), "tools": ()}
             )
         self._say = say
+        self.fingerprint = _fingerprint(recipe, tasks)
         self._prepared = prepare(recipe, tasks, say, every_tool=benchmark.tools == "recipe")
         self.tasks = self._prepared.tasks
 
-    def play(self, done: Callable[[int, int], None] | None = None) -> dict[str, Output]:
+    def play(
+        self,
+        known: Mapping[str, Output],
+        add: Callable[[str, Output], None],
+        done: Callable[[int, int], None] | None = None,
+    ) -> dict[str, Output]:
         """The output for each item, by its id.
 
         Args:
+            known: Outputs that are there already.
+            add: Hears of each new one.
             done: Hears of finished items.
         """
         with closing(self._prepared):
-            outputs = asyncio.run(self._play(done))
+            outputs = asyncio.run(self._play(dict(known), add, done))
         if self._prepared.spent():
             self._say(self._prepared.spent())
         return outputs
 
-    async def _play(self, done: Callable[[int, int], None] | None) -> dict[str, Output]:
-        player, outputs = self._prepared.player, dict[str, Output]()
-        slots = asyncio.Semaphore(self._prepared.at_once)
+    async def _play(
+        self,
+        outputs: dict[str, Output],
+        add: Callable[[str, Output], None],
+        done: Callable[[int, int], None] | None,
+    ) -> dict[str, Output]:
+        player, slots = self._prepared.player, asyncio.Semaphore(self._prepared.at_once)
 
-        async def one(place: int, task: Task) -> tuple[str, Output]:
+        async def one(place: int, task: Task) -> None:
             async with slots:
                 output = await _output(task, player, (*_RUN, place))
             outputs[task.id] = output
+            add(task.id, output)
             if done is not None:
                 done(len(outputs), len(self.tasks))
-            return task.id, output
 
-        return dict(await asyncio.gather(*(one(place, task) for place, task in enumerate(self.tasks))))
+        missing = [(place, task) for place, task in enumerate(self.tasks) if task.id not in outputs]
+        await asyncio.gather(*(one(place, task) for place, task in missing))
+        return outputs
+
+
+def _fingerprint(recipe: RLRecipe, tasks: Sequence[Task]) -> str:
+    source = recipe.model.source
+    told = {
+        # Of a run folder the newest checkpoint is taken.
+        "model": resolve_model(source) if source is not None and recipe.model.endpoint is None else "",
+        "recipe": recipe.model_dump(mode="json", exclude={"training", "learner", "tasks", "reward", "loss"}),
+        "seed": recipe.training.seed,
+        "tasks": [task.to_record() for task in tasks],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 async def _output(task: Task, player: Player, run: Sequence[str | int]) -> Output:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toolwise.core import Task, ToolwiseError
-from toolwise.core.records import Row, read_rows
 from toolwise.data import benchmarks as files
-from toolwise.data.reading import read_all
 from toolwise.evaluation import benchmarks as scoring
 from toolwise.evaluation.benchmarks import Benchmark, Measure, Output, ScoredItem
+from toolwise.systems.benchmark_outputs import UnfinishedOutputs, prediction_record, write_lines
 from toolwise.systems.result_file import file_stem, other_results, write_result, writing
 
 if TYPE_CHECKING:
@@ -91,19 +89,6 @@ def benchmark_items(
     return benchmark, _limited(tasks, limit)
 
 
-def read_predictions(path: str | Path) -> dict[str, Output]:
-    """Outputs by item: JSONL or Parquet with ``id``, ``output`` and perhaps ``tool_calls``.
-
-    ``output`` is what `Output.from_value` reads: a text, a list of calls, an OpenAI-style message, or a list
-    of turns; ``tool_calls`` is the number of calls until the answer.
-
-    Raises:
-        ToolwiseError: The file cannot be read, or lists the rows that cannot be used.
-    """
-    path = Path(path)
-    return {made.id: made.output for made in read_all(path, read_rows(path), _prediction)}
-
-
 def score_predictions(
     benchmark: Benchmark,
     tasks: Sequence[Task],
@@ -133,7 +118,7 @@ def score_predictions(
     items = scoring.score_outputs(benchmark, tasks, outputs, partial=partial)
     measures = benchmark.measures(items)
     with writing(out):
-        _write_lines(verdicts, [scoring.item_record(item) for item in items])
+        write_lines(verdicts, [scoring.item_record(item) for item in items])
         write_result(results, scoring.benchmark_record(benchmark.name, policy, measures), _KEYS)
     return BenchmarkRun(tuple(measures), tuple(items), results, verdicts)
 
@@ -150,7 +135,8 @@ def run_benchmark(
 ) -> BenchmarkRun:
     """Let a model write an output for each item, greedily, and score them.
 
-    Besides what `score_predictions` writes, the outputs go to ``predictions/BENCHMARK-POLICY.jsonl``.
+    Besides what `score_predictions` writes, the outputs go to ``predictions/BENCHMARK-POLICY.jsonl``. The
+    same call goes on with the outputs that it had when it was stopped.
 
     Args:
         benchmark: Which one.
@@ -171,10 +157,13 @@ def run_benchmark(
     other_results(out / "results.json", {"benchmark": benchmark.name, "policy": policy}, _KEYS)
     # Whatever cannot be written is found out before the items are played, not after.
     with writing(out):
-        _write_lines(predictions, [])
-    outputs = player.play(done)
+        unfinished = UnfinishedOutputs(predictions, player.fingerprint)
+    if unfinished.found:
+        say(f"{len(unfinished.found)} of {len(player.tasks)} outputs stand in {unfinished.path} already")
+    outputs = player.play(unfinished.found, unfinished.add, done)
     with writing(out):
-        _write_lines(predictions, [_record(identity, output) for identity, output in outputs.items()])
+        write_lines(predictions, [prediction_record(task.id, outputs[task.id]) for task in player.tasks])
+        unfinished.remove()
     run = score_predictions(benchmark, player.tasks, outputs, out, policy)
     return replace(run, predictions=predictions)
 
@@ -201,50 +190,5 @@ def _limited(tasks: Sequence[Task], limit: int | None) -> list[Task]:
     return kept
 
 
-@dataclass(frozen=True, slots=True)
-class _Prediction:
-    id: str
-    output: Output
-
-
-def _prediction(row: Row) -> _Prediction:
-    record = row.record
-    if not isinstance(record, Mapping):
-        raise ToolwiseError("is no object", mend='write {"id": …, "output": …}')
-    if unknown := sorted(record.keys() - {"id", "output", "tool_calls"}):
-        raise ToolwiseError(f"field '{unknown[0]}' is not known", mend="known are id, output and tool_calls")
-    if not isinstance(record.get("id"), str) or "output" not in record:
-        raise ToolwiseError("field 'id' or 'output' is missing", mend='write {"id": …, "output": …}')
-    calls = record.get("tool_calls")
-    if calls is not None and (isinstance(calls, bool) or not isinstance(calls, int) or calls < 0):
-        raise ToolwiseError(f"field 'tool_calls' is {calls!r}", mend="write a whole number from 0")
-    return _Prediction(record["id"], Output.from_value(record["output"], calls))
-
-
-def _record(identity: str, output: Output) -> dict[str, Any]:
-    return {"id": identity, "output": _written(output), "tool_calls": output.tool_calls}
-
-
-def _written(output: Output) -> Any:
-    """What `Output.from_value` reads."""
-    if output.turns is not None:
-        return [[_written(step) for step in turn] for turn in output.turns]
-    written: Any = output.text
-    if output.given_calls is not None:
-        calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in output.given_calls]
-        broken = any(call.error for call in output.given_calls)
-        # Broken calls keep their text, so that they are broken again when they are read.
-        written = output.text if broken else {"content": output.text, "tool_calls": calls}
-    return written
-
-
 def _stem(benchmark: Benchmark, policy: str) -> str:
     return f"{benchmark.name}-{file_stem(policy)}"
-
-
-def _write_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)
