@@ -3,7 +3,8 @@
 ``python -m benchmarks.learner [--device cuda] [--rounds N] [--only NAME ...]``. The peer is what trainers
 commonly do: each rollout a row of its own, the model's own causal attention, logits for the completions only.
 Both sides compute the same loss on the same tokens; that log-probabilities and gradients agree is checked
-first. They take turns, and a ratio is the median over rounds, with the lowest and the highest.
+first. They take turns, and a ratio is the median over rounds, with the lowest and the highest. Beside it
+stands the ratio to rows whose logits are computed at every token, as a plain call of a model does.
 
 ``--memory`` measures peak memory at a vocabulary of 150,000 instead, for growing numbers of trained tokens.
 """
@@ -103,11 +104,19 @@ class Rows:
         return cls(*(torch.from_numpy(part).to(device) for part in parts))
 
 
-def padded(model: Any, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same over rows that share nothing; log-probabilities of shape (B, C)."""
+def padded(model: Any, rows: Rows, *, everywhere: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same over rows that share nothing; log-probabilities of shape (B, C).
+
+    Args:
+        model: The model.
+        rows: The rows.
+        everywhere: Compute logits at every token, as a plain call of a model does.
+    """
     kept = rows.old.shape[1]
     hidden = model.get_decoder()(input_ids=rows.ids, use_cache=False).last_hidden_state
-    logits = model.get_output_embeddings()(hidden[:, -kept - 1 : -1]).float()
+    project = model.get_output_embeddings()
+    asked = slice(-kept - 1, -1)
+    logits = project(hidden)[:, asked].float() if everywhere else project(hidden[:, asked]).float()
     logprobs = logits.gather(-1, rows.ids[:, -kept:, None])[..., 0] - logits.logsumexp(-1)
     with torch.no_grad():
         table = logits.log_softmax(-1)
@@ -144,11 +153,12 @@ def compare(case: Case, device: str, rounds: int) -> dict[str, float]:
     tree = TokenTree.reinforced(case.tree, advantages)
     rows = Rows.of(tree, prompt, device)
     error = agreement(model, tree, rows)
-    mine, theirs, ratios = [], [], []
+    mine, theirs, ratios, plain = [], [], [], []
     for _ in range(rounds):
         mine.append(timed(model, lambda: ours(model, tree)))
         theirs.append(timed(model, lambda: padded(model, rows)))
         ratios.append(theirs[-1] / mine[-1])
+        plain.append(timed(model, lambda: padded(model, rows, everywhere=True)) / mine[-1])
     figures = {
         "parameters": float(parameters(model)),
         "tokens": float(case.tokens),
@@ -159,6 +169,7 @@ def compare(case: Case, device: str, rounds: int) -> dict[str, float]:
         "ratio": statistics.median(ratios),
         "lowest": min(ratios),
         "highest": max(ratios),
+        "against_all_logits": statistics.median(plain),
         "logprob_error": error,
     }
     gc.collect()
@@ -225,7 +236,16 @@ def main() -> None:
         if not given.only or name in given.only
     }
     found = {name: compare(case, given.device, given.rounds) for name, case in chosen.items()}
-    columns = ("bound", "ratio", "lowest", "highest", "padded_seconds", "seconds", "logprob_error")
+    columns = (
+        "bound",
+        "ratio",
+        "lowest",
+        "highest",
+        "against_all_logits",
+        "padded_seconds",
+        "seconds",
+        "logprob_error",
+    )
     table("learner against padded rows", columns, list(found.items()))
     finish("learner", {name: figures["ratio"] for name, figures in found.items()} | {"cases": found}, GOALS)
 
