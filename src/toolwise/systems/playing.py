@@ -27,7 +27,6 @@ class Prepared:
 
     Attributes:
         player: Plays them.
-        toolbox: What it may call.
         tasks: Those that it can play.
         decode: Text of one token; None for a model behind an endpoint, whose tokens nobody sees.
         spent: What an endpoint has been asked so far, in one line; empty for a model in this process.
@@ -36,7 +35,6 @@ class Prepared:
     """
 
     player: Player
-    toolbox: Toolbox
     tasks: list[Task]
     decode: Callable[[int], str] | None
     spent: Callable[[], str]
@@ -74,7 +72,6 @@ def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say, *, every_tool: bo
         raise
     return Prepared(
         Collector(sampler, policy.dialect, policy.toolbox, recipe.rollout, recipe.training.seed),
-        policy.toolbox,
         fitting,
         decode=lambda token: str(policy.tokenizer.decode([token])),
         spent=lambda: "",
@@ -110,7 +107,6 @@ def _behind_endpoint(
     player = ChatCollector(client, toolbox, recipe.rollout, recipe.training.seed, config.concurrency)
     return Prepared(
         player,
-        toolbox,
         list(tasks),
         decode=None,
         spent=lambda: f"endpoint: {client.spending.said()}",

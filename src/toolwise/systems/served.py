@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from toolwise.core import ToolwiseError
 from toolwise.dialects import build_dialect
 from toolwise.sampling.config import VLLMConfig
 from toolwise.sampling.engine import context_length
 from toolwise.sampling.vllm import VLLMSampler
+from toolwise.sampling.vllm_pool import ModelFacts
 from toolwise.sampling.vllm_server import planned_servers
 from toolwise.sampling.vllm_weights import FolderWeights
 from toolwise.systems.connecting import connect_user
@@ -66,7 +66,7 @@ class ServedPolicy:
         self.at_once = config.concurrency * servers
 
     def _open(
-        self, recipe: RLRecipe, config: VLLMConfig, folder: Path, facts: Any, say: Say, logs: Path
+        self, recipe: RLRecipe, config: VLLMConfig, folder: Path, facts: ModelFacts, say: Say, logs: Path
     ) -> VLLMSampler:
         if config.start is None:
             sampler = VLLMSampler(config, config.urls, facts, FolderWeights(folder))
