@@ -15,6 +15,8 @@ from toolwise.core.records import JSON_COLUMNS
 def write_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Write one row a record; the suffix chooses the format. The file appears only when it is complete.
 
+    In Parquet, a key that a record lacks is null.
+
     Raises:
         ToolwiseError: The suffix is not known, a record holds what JSON cannot, or the disk refuses.
     """
@@ -60,8 +62,8 @@ def _write_parquet(path: Path, records: Sequence[dict[str, Any]]) -> None:
         (_is_plain_messages, messages),
     ]
     columns, fields, as_json = [], [], []
-    for name in records[0] if records else ():
-        cells = [record[name] for record in records]
+    for name in dict.fromkeys(key for record in records for key in record):
+        cells = [record.get(name) for record in records]
         kind = next(
             (kind for fits, kind in shapes if all(cell is None or fits(cell) for cell in cells)), None
         )
