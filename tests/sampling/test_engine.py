@@ -201,6 +201,17 @@ def test_an_error_of_the_model_reaches_everybody_who_waits():
     assert [str(error) for error in asyncio.run(both())] == ["no memory", "no memory"]
 
 
+def test_too_little_memory_says_what_to_set(monkeypatch):
+    sampler = EmbeddedSampler(tiny(), max_rows=5)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(sampler, "_hidden", full)
+    with pytest.raises(ToolwiseError, match=r"hold 1 sequences[\s\S]*sampler.rows, now 5"):
+        asyncio.run(sampler.generate([1, 2], SamplingParams()))
+
+
 def test_prompts_that_cannot_be_sampled_from():
     sampler = EmbeddedSampler(tiny())
     with pytest.raises(ToolwiseError, match="empty prompt"):

@@ -93,6 +93,7 @@ def test_the_sampler_of_a_recipe():
 
 def test_servers_may_move_and_the_engine_may_not_change():
     keys = changeable(RLRecipe())
+    assert {"sampler.rows", "sampler.parked_tokens"} <= set(keys)
     assert "sampler.urls" in keys
     assert "sampler.start.port" in keys
     assert not {"sampler.type", "sampler.start.dtype", "sampler.start.arguments"} & set(keys)

@@ -15,9 +15,17 @@ class _Config(BaseModel):
 
 
 class EmbeddedConfig(_Config):
-    """The engine in this process, on the policy's own weights."""
+    """The engine in this process, on the policy's own weights.
+
+    Attributes:
+        type: ``embedded``.
+        rows: Most sequences that are decoded together; their keys and values are what memory goes into.
+        parked_tokens: How many tokens of keys and values are kept between turns.
+    """
 
     type: Literal["embedded"] = "embedded"
+    rows: int = Field(default=128, ge=1)
+    parked_tokens: int = Field(default=1 << 18, ge=0)
 
 
 class VLLMStart(_Config):

@@ -114,7 +114,16 @@ class EmbeddedSampler:
                     self._admit()
                 elif self._active:
                     self._decode_step()
-        except Exception as error:
+        except Exception as raised:
+            error: Exception = raised
+            if isinstance(raised, torch.OutOfMemoryError):
+                count = len(self._active) + len(self._joining)
+                error = ToolwiseError(
+                    f"the accelerator's memory does not hold {count} sequences",
+                    where="sampler",
+                    mend=f"decode fewer together (sampler.rows, now {self.max_rows}), keep less between "
+                    "turns (sampler.parked_tokens), or make rollouts shorter",
+                )
             failed = self._active + self._joining + self._waiting
             self._active, self._joining, self._waiting = [], [], []
             for request in failed:

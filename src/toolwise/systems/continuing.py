@@ -14,6 +14,7 @@ from toolwise.systems.recipe import LearnerSettings, Recipe, RLTraining, SFTTrai
 
 WATCHING = (
     *("sinks", "training.checkpoint_every", "training.validate_every", "training.written_trees"),
+    *("sampler.rows", "sampler.parked_tokens"),
     *("distributed", "distributed.strategy", "distributed.cpu_offload", "distributed.timeout"),
 )
 """Keys that change what is written down, and where it is computed, and nothing that is learned."""

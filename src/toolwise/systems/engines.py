@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from toolwise.core import ToolwiseError
 from toolwise.rollout import CollectorConfig
 from toolwise.sampling import EmbeddedSampler, Sampler
-from toolwise.sampling.config import VLLMConfig
+from toolwise.sampling.config import EmbeddedConfig, VLLMConfig
 from toolwise.sampling.vllm import VLLMSampler
 from toolwise.sampling.vllm_nccl import NCCLWeights, check_cuda, open_sender
 from toolwise.sampling.vllm_pool import ModelFacts
@@ -53,11 +53,12 @@ class EmbeddedEngine:
 
     Args:
         policy: The policy.
+        config: How much is decoded together, and kept.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, config: EmbeddedConfig) -> None:
         self._model = policy.model
-        self.sampler: EmbeddedSampler = policy.sampler()
+        self.sampler: EmbeddedSampler = policy.sampler(config)
 
     def take_weights(self, updates: int) -> None:
         """Keys and values of earlier weights are dropped."""
@@ -193,7 +194,7 @@ def open_engine(recipe: RLRecipe, policy: Policy, folder: Path, say: Callable[[s
     """
     if isinstance(recipe.sampler, VLLMConfig):
         return VLLMEngine(recipe.sampler, recipe.rollout, policy, folder, say)
-    return EmbeddedEngine(policy)
+    return EmbeddedEngine(policy, recipe.sampler)
 
 
 def _processed(rollout: CollectorConfig) -> bool:

@@ -17,9 +17,6 @@ from toolwise.systems.recipe import RLRecipe
 from toolwise.systems.served import ServedPolicy
 from toolwise.tools import Toolbox, build_toolbox
 
-_ROWS = 128
-"""Rollouts that the embedded engine decodes together."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -62,7 +59,8 @@ def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say, *, every_tool: bo
         policy, sampler, at_once, close = served.policy, served.sampler, served.at_once, served.close
     else:
         policy = load_policy(recipe, lambda: task_texts(tasks))
-        sampler, at_once, close = policy.sampler(), _ROWS, policy.toolbox.close
+        sampler, at_once = policy.sampler(recipe.sampler), recipe.sampler.rows
+        close = policy.toolbox.close
     try:
         if every_tool:
             tasks = _with_tools(tasks, policy.toolbox)

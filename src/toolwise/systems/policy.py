@@ -14,6 +14,7 @@ from toolwise.core import RolloutTree, Task, ToolwiseError
 from toolwise.dialects import Dialect, build_dialect
 from toolwise.learning import LoraSettings, add_adapter, launched
 from toolwise.rollout import Collector, CollectorConfig
+from toolwise.sampling.config import EmbeddedConfig
 from toolwise.sampling.engine import EmbeddedSampler, context_length
 from toolwise.systems.connecting import connect_user
 from toolwise.systems.fresh import conversation_texts, fresh_model
@@ -45,9 +46,15 @@ class Policy:
     toolbox: Toolbox
     context: int
 
-    def sampler(self) -> EmbeddedSampler:
+    def sampler(self, config: EmbeddedConfig | None = None) -> EmbeddedSampler:
         """An engine on these very weights."""
-        return EmbeddedSampler(self.model, decode=lambda ids: str(self.tokenizer.decode(list(ids))))
+        config = config or EmbeddedConfig()
+        return EmbeddedSampler(
+            self.model,
+            max_rows=config.rows,
+            parked_tokens=config.parked_tokens,
+            decode=lambda ids: str(self.tokenizer.decode(list(ids))),
+        )
 
     def collector(self, config: CollectorConfig, seed: int) -> Collector:
         """What plays out tasks with this policy."""
