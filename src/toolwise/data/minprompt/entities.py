@@ -140,6 +140,10 @@ class GlinerFinder:
         """The entities of each sentence."""
         found = []
         for sentence in sentences:
+            # A sentence without a word has no span, and some versions stumble over it.
+            if not any(letter.isalnum() for letter in sentence):
+                found.append([])
+                continue
             spans = self._model.predict_entities(sentence, list(self.WORDS), threshold=self._threshold)
             made = (Entity(span["text"], self.WORDS[span["label"]], span["start"]) for span in spans)
             found.append(list(apart(made)))
