@@ -1,12 +1,10 @@
 """MinPrompt's selection at the sizes of its published table, and beyond.
 
 ``python -m benchmarks.minprompt --size textbookqa|squad|hotpotqa|…`` makes a graph with the published
-numbers of
-sentences and edges (entities are drawn by Zipf's law, whose exponent is fitted to the edges) and selects
-from it.
-``--networkx`` compares with networkx's ``dominating_set`` on the explicit graph, building included.
-``--growth N``
-goes on to N sentences of the same law. Each size runs in a process of its own, so that memory is its own.
+numbers of sentences and edges (entities are drawn by Zipf's law, whose exponent is fitted to the edges) and
+selects from it. ``--networkx`` compares with networkx's ``dominating_set`` on the explicit graph, building
+included. ``--growth N`` goes on to N sentences of the same law. Each size runs in a process of its own, so
+that memory is its own.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import json
 import subprocess
 import sys
 import time
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,8 @@ GOALS = {"squad": 0.5, "hotpotqa": 5.0, "10m": 180.0}
 MENTIONS, ENTITIES = 2.5, 0.6
 """Mentions a sentence (Poisson), and entities a sentence, of the model."""
 TOLERANCE = 0.01
+ROUNDS = 7
+"""Of the comparison with networkx."""
 
 
 def draw(sentences: int, exponent: float, seed: int) -> SentenceGraph:
@@ -105,31 +106,41 @@ def measure(
 
 
 def against_networkx(sentences: int, exponent: float) -> dict[str, float]:
-    """Seconds of networkx's ``dominating_set``, building its graph included, and of ours from pairs."""
+    """Against networkx's ``dominating_set``, building its graph included; ours from pairs, in turns.
+
+    Seconds and the ratio are medians over `ROUNDS`.
+    """
     import networkx
 
     graph = draw(sentences, exponent, 0)
     owner = np.repeat(np.arange(sentences), np.diff(graph.sentence_start))
     drawn = graph.sentence_entities
     select(draw(1000, 0.8, 1))
-    begun = time.perf_counter()
-    own = SentenceGraph.from_pairs(owner, drawn, (sentences, graph.entities))
-    select(own, isolated="drop")
-    ours = time.perf_counter() - begun
-    begun = time.perf_counter()
-    explicit = networkx.Graph()
-    for entity in range(graph.entities):
-        members = graph.entity_sentences[graph.entity_start[entity] : graph.entity_start[entity + 1]].tolist()
-        explicit.add_edges_from((a, b) for place, a in enumerate(members) for b in members[place + 1 :])
-    built = time.perf_counter() - begun
-    found = networkx.dominating_set(explicit)
-    theirs = time.perf_counter() - begun
+    mine, theirs, built = [], [], []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        own = SentenceGraph.from_pairs(owner, drawn, (sentences, graph.entities))
+        select(own, isolated="drop")
+        mine.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        explicit = networkx.Graph()
+        for entity in range(graph.entities):
+            first, last = graph.entity_start[entity], graph.entity_start[entity + 1]
+            members = graph.entity_sentences[first:last].tolist()
+            explicit.add_edges_from((a, b) for place, a in enumerate(members) for b in members[place + 1 :])
+        built.append(time.perf_counter() - begun)
+        found = networkx.dominating_set(explicit)
+        theirs.append(time.perf_counter() - begun)
+        del explicit
+    ratios = [other / own for own, other in zip(mine, theirs, strict=True)]
     return {
-        "networkx_seconds": round(theirs, 2),
-        "networkx_build_seconds": round(built, 2),
+        "networkx_seconds": round(median(theirs), 2),
+        "networkx_build_seconds": round(median(built), 2),
         "networkx_selected": len(found),
-        "ours_seconds_with_building": round(ours, 4),
-        "times_faster": round(theirs / ours, 1),
+        "ours_seconds_with_building": round(median(mine), 4),
+        "times_faster": round(median(ratios), 1),
+        "lowest": round(min(ratios), 1),
+        "highest": round(max(ratios), 1),
     }
 
 

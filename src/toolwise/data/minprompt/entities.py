@@ -138,7 +138,7 @@ class GlinerFinder:
 
     def __call__(self, sentences: Sequence[str]) -> list[list[Entity]]:
         """The entities of each sentence."""
-        found = []
+        found: list[list[Entity]] = []
         for sentence in sentences:
             # A sentence without a word has no span, and some versions stumble over it.
             if not any(letter.isalnum() for letter in sentence):

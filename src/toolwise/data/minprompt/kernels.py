@@ -12,28 +12,10 @@ from numpy.typing import NDArray
 from toolwise.data.minprompt.graph import Ids, Starts
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_LOW = np.int64(0xFFFFFFFF)
 
 
 def _compiled(function: _Function) -> _Function:
     return cast(_Function, numba.njit(cache=True, nogil=True)(function))
-
-
-@_compiled
-def _sift(heap: NDArray[np.int64], size: int, place: int) -> None:
-    """Let the key at `place` sink until no child is larger."""
-    key = heap[place]
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] > heap[child]:
-            child += 1
-        if heap[child] <= key:
-            break
-        heap[place] = heap[child]
-        place = child
-    heap[place] = key
 
 
 @_compiled
@@ -47,10 +29,12 @@ def greedy(
 ) -> tuple[Ids, Ids]:
     """Pick the sentence that newly covers most, the lowest id of equals, until all candidates are covered.
 
-    Lazy (Minoux 1978): a key in the heap is an upper bound, because what a sentence would newly cover only
-    shrinks. The bound is first tightened by the number of uncovered sentences of each entity, which costs a
-    few additions; only a sentence that is still on top is counted by set union. Entity lists lose their
-    covered sentences whenever they are walked.
+    Lazy (Minoux 1978): sentences wait by an upper bound of what they would newly cover, which only shrinks.
+    Bounds are walked downwards, and no sentence waits at one that is left behind; so what waits at a bound is
+    complete when it is reached, and is sorted by id there: no heap is needed. A sentence's bound is first
+    tightened by the number of uncovered sentences of each entity, which costs a few additions; only where
+    that does not help it is counted by set union. Entity lists lose their covered sentences whenever they are
+    walked.
 
     Args:
         sentence_start: See `SentenceGraph`.
@@ -70,98 +54,83 @@ def greedy(
     for entity in range(entities):
         length[entity] = entity_start[entity + 1] - entity_start[entity]
     live = length.copy()
-    covered = np.zeros(nodes, np.bool_)
+    covered = ~candidates
     seen = np.zeros(nodes, np.int32)
-    counted_at = np.full(nodes, -1, np.int32)
-    heap = np.empty(nodes, np.int64)
-    size, left, evaluations = 0, 0, 0
+    left, evaluations, bound = 0, 0, 0
     for node in range(nodes):
-        if not candidates[node]:
-            covered[node] = True
-            continue
-        left += 1
+        left += candidates[node]
+    # A chain for each bound: `newest` names its last sentence, `before` the one that stood there.
+    newest, before = np.full(left + 1, -1, np.int32), np.empty(nodes, np.int32)
     for node in range(nodes):
         if not candidates[node]:
             continue
-        bound = 1
+        upper = 1
         for place in range(sentence_start[node], sentence_start[node + 1]):
-            bound += length[named[place]] - 1
-        heap[size] = (np.int64(min(bound, left)) << 32) | (_LOW - node)
-        size += 1
-    for place in range(size // 2 - 1, -1, -1):
-        _sift(heap, size, place)
-    picked, gains = np.empty(size, np.int32), np.empty(size, np.int32)
+            upper += length[named[place]] - 1
+        upper = min(upper, left)
+        bound = max(bound, upper)
+        before[node] = newest[upper]
+        newest[upper] = node
+    picked, gains, waiting = np.empty(left, np.int32), np.empty(left, np.int32), np.empty(left, np.int32)
     count = 0
     while left > 0:
-        key = heap[0]
-        node = _LOW - (key & _LOW)
-        bound = key >> 32
-        first, last = sentence_start[node], sentence_start[node + 1]
-        own = 0 if covered[node] else 1
-        if independent and own == 0:
-            size -= 1
-            heap[0] = heap[size]
-            _sift(heap, size, 0)
-            continue
-        if counted_at[node] != count:
-            cheap = own
-            for place in range(first, last):
-                cheap += live[named[place]] - own
-            if cheap < bound:
-                if cheap == 0:
-                    size -= 1
-                    heap[0] = heap[size]
-                else:
-                    heap[0] = (np.int64(cheap) << 32) | (_LOW - node)
-                _sift(heap, size, 0)
+        size, following = 0, newest[bound]
+        while following >= 0:
+            waiting[size] = following
+            size += 1
+            following = before[following]
+        if size > 1:
+            waiting[:size].sort()
+        for turn in range(size):
+            node = waiting[turn]
+            own = 0 if covered[node] else 1
+            if independent and own == 0:
                 continue
-            evaluations += 1
+            first, last = sentence_start[node], sentence_start[node + 1]
             gain = own
-            seen[node] = evaluations
+            for place in range(first, last):
+                gain += live[named[place]] - own
+            if gain >= bound:
+                evaluations += 1
+                gain = own
+                seen[node] = evaluations
+                for place in range(first, last):
+                    entity = named[place]
+                    begin = entity_start[entity]
+                    kept = begin
+                    for where in range(begin, begin + length[entity]):
+                        other = lists[where]
+                        if not covered[other]:
+                            lists[kept] = other
+                            kept += 1
+                            if seen[other] != evaluations:
+                                seen[other] = evaluations
+                                gain += 1
+                    length[entity] = kept - begin
+            if gain < bound:
+                if gain > 0:
+                    before[node] = newest[gain]
+                    newest[gain] = node
+                continue
+            picked[count] = node
+            gains[count] = bound
+            count += 1
+            left -= bound
+            if own:
+                covered[node] = True
+                for place in range(first, last):
+                    live[named[place]] -= 1
             for place in range(first, last):
                 entity = named[place]
                 begin = entity_start[entity]
-                kept = begin
                 for where in range(begin, begin + length[entity]):
                     other = lists[where]
                     if not covered[other]:
-                        lists[kept] = other
-                        kept += 1
-                        if seen[other] != evaluations:
-                            seen[other] = evaluations
-                            gain += 1
-                length[entity] = kept - begin
-            counted_at[node] = count
-            if gain < bound:
-                if gain == 0:
-                    size -= 1
-                    heap[0] = heap[size]
-                else:
-                    heap[0] = (np.int64(gain) << 32) | (_LOW - node)
-                _sift(heap, size, 0)
-                continue
-            bound = gain
-        picked[count] = node
-        gains[count] = bound
-        count += 1
-        left -= bound
-        size -= 1
-        heap[0] = heap[size]
-        _sift(heap, size, 0)
-        if own:
-            covered[node] = True
-            for place in range(first, last):
-                live[named[place]] -= 1
-        for place in range(first, last):
-            entity = named[place]
-            begin = entity_start[entity]
-            for where in range(begin, begin + length[entity]):
-                other = lists[where]
-                if not covered[other]:
-                    covered[other] = True
-                    for near in range(sentence_start[other], sentence_start[other + 1]):
-                        live[named[near]] -= 1
-            length[entity] = 0
+                        covered[other] = True
+                        for near in range(sentence_start[other], sentence_start[other + 1]):
+                            live[named[near]] -= 1
+                length[entity] = 0
+        bound -= 1
     return picked[:count].copy(), gains[:count].copy()
 
 
