@@ -76,15 +76,14 @@ def test_the_answers_loss_is_that_of_the_plain_model():
 
 def test_every_arm_learns_from_the_sentences_it_names(tmp_path, monkeypatch, capsys):
     towns = ("Harwick", "Port Elm", "Sandholm")
+    asked = {"question": "Who did it?", "answers": [{"text": "Ada Finch"}]}
     articles = [
         {
             "title": town,
             "paragraphs": [
                 {
-                    "context": f"In 17{n}0, Orla Finch founded {town}. In 18{n}4, Tomas Brandt rebuilt it.",
-                    "qas": [{"id": f"{town}{n}", "question": "Who did it?", "answers": [{"text": "Orla Finch"}]}],
-                        }
-                    ],
+                    "context": f"In 17{n}0, Ada Finch founded {town}. Tomas Brandt rebuilt {town} in 18{n}4.",
+                    "qas": [asked | {"id": f"{town}{n}"}],
                 }
                 for n in (1, 2)
             ],
