@@ -145,6 +145,11 @@ def differences(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, 
     }
 
 
+def shown(figures: Mapping[str, Mapping[str, float]]) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a table with as many digits as the measures need."""
+    return [(name, {key: f"{value:.3f}" for key, value in row.items()}) for name, row in figures.items()]
+
+
 def main() -> None:
     """Train every arm with every seed, print the tables, then the line of JSON."""
     from toolwise.systems.few_shot import apart_from, run_few_shot, split_by_group
@@ -192,8 +197,8 @@ def main() -> None:
     }
     paired_figures = differences(runs)
     columns = ("sentences", "records", "passes", *(key for one in MEASURES for key in (one, f"{one}_sd")))
-    table(f"{given.shots} shots, {len(given.seeds)} seeds", columns, list(figures.items()))
-    table("paired over the seeds, 95 %", ("difference", "low", "high"), list(paired_figures.items()))
+    table(f"{given.shots} shots, {len(given.seeds)} seeds", columns, shown(figures))
+    table("paired over the seeds, 95 %", ("difference", "low", "high"), shown(paired_figures))
     settings = {"shots": given.shots, "seeds": given.seeds, "set": given.set}
     more = {"paired": paired_figures, "test": len(test), "reachable": within}
     finish("few_shot", figures | more | settings, {})
