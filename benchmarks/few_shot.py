@@ -145,11 +145,6 @@ def differences(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, 
     }
 
 
-def shown(figures: Mapping[str, Mapping[str, float]]) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a table with as many digits as the measures need."""
-    return [(name, {key: f"{value:.3f}" for key, value in row.items()}) for name, row in figures.items()]
-
-
 def main() -> None:
     """Train every arm with every seed, print the tables, then the line of JSON."""
     from toolwise.systems.few_shot import apart_from, run_few_shot, split_by_group
@@ -196,9 +191,19 @@ def main() -> None:
         for arm, found in summary(runs).items()
     }
     paired_figures = differences(runs)
-    columns = ("sentences", "records", "passes", *(key for one in MEASURES for key in (one, f"{one}_sd")))
-    table(f"{given.shots} shots, {len(given.seeds)} seeds", columns, shown(figures))
-    table("paired over the seeds, 95 %", ("difference", "low", "high"), shown(paired_figures))
+    shown = [
+        (
+            arm,
+            {name: row[name] for name in ("sentences", "records", "passes")}
+            | {name: f"{row[name]:.3f} ± {row[f'{name}_sd']:.3f}" for name in MEASURES},
+        )
+        for arm, row in figures.items()
+    ]
+    table(f"{given.shots} shots", ("sentences", "records", "passes", *MEASURES), shown)
+    between = [
+        (name, {key: f"{value:.3f}" for key, value in row.items()}) for name, row in paired_figures.items()
+    ]
+    table("paired over the seeds, 95 %", ("difference", "low", "high"), between)
     settings = {"shots": given.shots, "seeds": given.seeds, "set": given.set}
     more = {"paired": paired_figures, "test": len(test), "reachable": within}
     finish("few_shot", figures | more | settings, {})
