@@ -14,13 +14,13 @@ import argparse
 import math
 import random
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
 from benchmarks.report import finish, table
-from toolwise.core import seed_for
+from toolwise.core import RolloutTree, Task, Turn, seed_for
 from toolwise.data.minprompt import (
     MinPromptSettings,
     StageReport,
@@ -35,10 +35,13 @@ from toolwise.data.minprompt import (
     sentence_stage,
     stage_path,
 )
-from toolwise.data.minprompt.prompts import prompt_source
+from toolwise.data.minprompt.prompts import prompt_source, prompt_target
 from toolwise.data.minprompt.stage import write_stage
+from toolwise.learning import Learner, LearnerConfig, TokenTree
+from toolwise.learning.objectives import SupervisedLossConfig
 
 ARMS = ("none", "random", "cover", "all")
+MEASURES = ("f1", "em", "nll")
 PAIRS = (("cover", "random"), ("cover", "all"), ("cover", "none"), ("all", "none"))
 
 Sentence = tuple[str, str]
@@ -100,8 +103,50 @@ def reachable(questions: Sequence[Any], tokenizer: Any, source_tokens: int) -> f
     )
 
 
+def answer_loss(model: Any, tokenizer: Any, questions: Sequence[Any], source_tokens: int) -> float:
+    """Negative log-likelihood of the first answer, in nats a token, after the source and the echoed question.
+
+    It tells models apart that are too weak for F1 to do so.
+    """
+    trees = []
+    for one in questions:
+        source = prompt_source(one.question, one.context)
+        read = tokenizer.encode(source)[:source_tokens] + tokenizer.encode("\n")
+        read += tokenizer.encode(prompt_target(one.question, ""))
+        written = (*tokenizer.encode(f" {one.answers[0]}"), tokenizer.eos_token_id)
+        task = Task(one.id, ({"role": "user", "content": source},))
+        turns = [Turn("prompt", tuple(read)), Turn("assistant", written)]
+        trees.append(TokenTree.supervised(RolloutTree.demonstration(task, turns)))
+    return Learner(model, LearnerConfig()).evaluate(trees, SupervisedLossConfig())["loss"]
+
+
+def summary(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """Mean and population deviation over the seeds of each measure, arm by arm."""
+    return {
+        arm: {
+            key: value
+            for name in MEASURES
+            for key, value in (
+                (name, fmean(one[name] for one in found)),
+                (f"{name}_sd", pstdev(one[name] for one in found)),
+            )
+        }
+        for arm, found in runs.items()
+    }
+
+
+def differences(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """What `paired` says of each measure of each pair of arms."""
+    return {
+        f"{name}: {one} - {other}": paired(*([run[name] for run in runs[arm]] for arm in (one, other)))
+        for name in MEASURES
+        for one, other in PAIRS
+        if one in runs and other in runs and len(runs[one]) > 1
+    }
+
+
 def main() -> None:
-    """Train every arm with every seed, print the table, then the line of JSON."""
+    """Train every arm with every seed, print the tables, then the line of JSON."""
     from toolwise.systems.few_shot import apart_from, run_few_shot, split_by_group
     from toolwise.systems.few_shot_recipe import load_few_shot
     from toolwise.systems.models import load_model
@@ -114,57 +159,54 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe")
     parser.add_argument("--out", type=Path, help="where the runs are kept (default: nowhere)")
     given = parser.parse_args()
+    runs: dict[str, list[dict[str, float]]] = {arm: [] for arm in given.arms}
+    sizes: dict[str, list[int]] = {arm: [] for arm in given.arms}
     with tempfile.TemporaryDirectory() as scratch:
         out = given.out or Path(scratch)
         records, cover = every_record(given.source, out / "stages")
         questions, _ = read_questions(given.source)
-        general = load_few_shot("minprompt", given.set)
-        test = split_by_group(questions, general.test_share)[1][: general.test_limit]
-        taken = math.ceil(given.shots / general.training.batch_size) * general.training.batch_size
-        taken = round(taken * general.training.epochs)
-        within = {}
-        if general.model.source is not None:
-            tokenizer = load_model(general.model.source)[1]
-            within = {"reachable": reachable(test, tokenizer, general.source_tokens)}
-        found: dict[str, list[Any]] = {arm: [] for arm in given.arms}
-        counts: dict[str, list[int]] = {arm: [] for arm in given.arms}
         for seed in given.seeds:
+            recipe = load_few_shot("minprompt", given.set, {"shots": [given.shots], "seeds": [seed]})
+            test = split_by_group(questions, recipe.test_share)[1][: recipe.test_limit]
             for arm in given.arms:
-                own = {"shots": [given.shots], "seeds": [seed]}
-                recipe = load_few_shot("minprompt", given.set, own)
                 rows = [row for one in chosen(arm, seed, records, cover) for row in records[one]]
-                counts[arm].append(len(apart_from(test, rows)))
-                found[arm] += run_few_shot(
-                    recipe,
-                    questions,
-                    rows,
-                    out / arm / str(seed),
-                    lambda text, arm=arm: print(arm, text, flush=True),
+                sizes[arm].append(len(apart_from(test, rows)))
+                folder = out / arm / str(seed)
+                (scores,) = run_few_shot(
+                    recipe, questions, rows, folder, lambda text, arm=arm: print(arm, text, flush=True)
                 )
+                model, tokenizer = load_model(str(folder / f"shots-{given.shots}-seed-{seed}"))
+                loss = answer_loss(model, tokenizer, test, recipe.source_tokens)
+                runs[arm].append({"f1": scores.f1, "em": scores.exact, "nll": loss})
+                within = reachable(test, tokenizer, recipe.source_tokens)
+    batch = recipe.training.batch_size
+    taken = batch * math.ceil(math.ceil(given.shots / batch) * recipe.training.epochs)
     figures = {
         arm: {
             "sentences": float(len(chosen(arm, 0, records, cover))),
-            "records": fmean(counts[arm]),
-            "passes": taken / fmean(counts[arm]) if any(counts[arm]) else 0.0,
-            "f1": fmean(one.f1 for one in scores),
-            "f1_sd": pstdev(one.f1 for one in scores),
-            "em": fmean(one.exact for one in scores),
-            "em_sd": pstdev(one.exact for one in scores),
+            "records": fmean(sizes[arm]),
+            "passes": taken / fmean(sizes[arm]) if any(sizes[arm]) else 0.0,
         }
-        for arm, scores in found.items()
+        | found
+        for arm, found in summary(runs).items()
     }
-    columns = ("sentences", "records", "passes", "f1", "f1_sd", "em", "em_sd")
-    table(f"{given.shots} shots, {len(given.seeds)} seeds", columns, list(figures.items()))
-    differences = {}
-    if len(given.seeds) > 1:
-        pairs = [(one, other) for one, other in PAIRS if one in found and other in found]
-        for name, of in {"f1": lambda one: one.f1, "em": lambda one: one.exact}.items():
-            for one, other in pairs:
-                both = [[of(score) for score in found[arm]] for arm in (one, other)]
-                differences[f"{name}: {one} - {other}"] = paired(*both)
-        table("paired over the seeds, 95 %", ("difference", "low", "high"), list(differences.items()))
-    more = {"paired": differences, "test": len(test), **within}
-    finish("few_shot", figures | more | {"shots": given.shots, "seeds": given.seeds, "set": given.set}, {})
+    paired_figures = differences(runs)
+    shown = [
+        (
+            arm,
+            {name: row[name] for name in ("sentences", "records", "passes")}
+            | {name: f"{row[name]:.3f} ± {row[f'{name}_sd']:.3f}" for name in MEASURES},
+        )
+        for arm, row in figures.items()
+    ]
+    table(f"{given.shots} shots", ("sentences", "records", "passes", *MEASURES), shown)
+    between = [
+        (name, {key: f"{value:.3f}" for key, value in row.items()}) for name, row in paired_figures.items()
+    ]
+    table("paired over the seeds, 95 %", ("difference", "low", "high"), between)
+    settings = {"shots": given.shots, "seeds": given.seeds, "set": given.set}
+    more = {"paired": paired_figures, "test": len(test), "reachable": within}
+    finish("few_shot", figures | more | settings, {})
 
 
 if __name__ == "__main__":

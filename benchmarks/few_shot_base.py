@@ -187,30 +187,10 @@ def held_figures(
     return figures
 
 
-def main() -> None:
-    """Train, print the figures of the held-out pages, then the line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("source", type=Path, help="a folder of texts, a page a file")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--hidden-size", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--vocabulary", type=int, default=4096)
-    parser.add_argument("--level", type=float, default=40.0, help="half the words of the longest context")
-    parser.add_argument("--source-tokens", type=int, default=256)
-    parser.add_argument("--held", type=int, default=100, help="records of each kind in the measurement")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    pages, held = read_pages(given.source)
-    words = common_words(pages)
-    sizes = {name: getattr(given, name) for name in ("hidden_size", "layers", "heads", "vocabulary")}
-    shape = prompt_source(" ".join(word for words in _OPENINGS.values() for word in words), "")
-    texts = [*(" ".join(page) for page in pages), shape, shape]
-    model, tokenizer = fresh_model(FreshModel(**sizes, context=1024, tags=(MASK,)), texts, given.seed)
-    recipe = FewShotRecipe(source_tokens=given.source_tokens, answer_tokens=80)
+def train(
+    model: Any, tokenizer: Any, given: argparse.Namespace, pages: Sequence[Page], words: Sequence[str]
+) -> None:
+    """The steps that are left of the run in DIR/run."""
     run = RunFolder(given.out / "run")
     run.write_config(
         {name: value for name, value in vars(given).items() if name not in ("source", "out", "held")}
@@ -244,6 +224,33 @@ def main() -> None:
     )
     run.close()
     model.eval()
+
+
+def main() -> None:
+    """Train, print the figures of the held-out pages, then the line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("source", type=Path, help="a folder of texts, a page a file")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--hidden-size", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--vocabulary", type=int, default=4096)
+    parser.add_argument("--level", type=float, default=50.0, help="half the words of the longest context")
+    parser.add_argument("--source-tokens", type=int, default=256)
+    parser.add_argument("--held", type=int, default=100, help="records of each kind in the measurement")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    pages, held = read_pages(given.source)
+    words = common_words(pages)
+    sizes = {name: getattr(given, name) for name in ("hidden_size", "layers", "heads", "vocabulary")}
+    shape = prompt_source(" ".join(word for words in _OPENINGS.values() for word in words), "")
+    texts = [*(" ".join(page) for page in pages), shape, shape]
+    model, tokenizer = fresh_model(FreshModel(**sizes, context=1024, tags=(MASK,)), texts, given.seed)
+    train(model, tokenizer, given, pages, words)
+    recipe = FewShotRecipe(source_tokens=given.source_tokens, answer_tokens=80)
     figures = held_figures(model, tokenizer, held, words, given.level, recipe, given.held)
     model.save_pretrained(given.out / "model")
     tokenizer.save_pretrained(given.out / "model")

@@ -6,7 +6,6 @@ import json
 import random
 
 import pytest
-from benchmarks.few_shot import paired, reachable
 from benchmarks.few_shot_base import (
     KINDS,
     batch_records,
@@ -19,7 +18,6 @@ from benchmarks.few_shot_base import (
 
 from toolwise.core import ToolwiseError
 from toolwise.data.minprompt.prompts import MASK
-from toolwise.data.minprompt.sources import Question
 from toolwise.rewards.text import normalize_answer
 from toolwise.systems.models import load_model
 
@@ -111,29 +109,3 @@ def test_the_folder_is_a_model_and_the_same_seed_gives_it_again(texts, tmp_path,
     again, _ = load_model(str(tmp_path / "second" / "model"))
     for one, other in zip(model.parameters(), again.parameters(), strict=True):
         assert one.equal(other)
-
-
-def test_reachable_counts_answers_within_the_cut():
-    class Words:
-        """A test double: one token a word."""
-
-        def encode(self, text):
-            return text.split()
-
-        def decode(self, ids):
-            return " ".join(ids)
-
-    # "Question: who Answer: <mask>. Context:" are five words.
-    questions = [Question(name, "who", (name,), "a b c d") for name in ("a", "c", "d")]
-    assert reachable(questions, Words(), 8) == pytest.approx(2 / 3)
-    assert reachable(questions, Words(), 9) == 1.0
-    # The question does not count as the context.
-    assert reachable([Question("1", "who", ("who",), "x")], Words(), 9) == 0.0
-
-
-def test_the_paired_interval_is_that_of_student():
-    # Differences 1, 2, 3: mean 2, standard error 1/√3, t(0.975, 2) = 4.3027.
-    found = paired([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
-    assert found["difference"] == 2.0
-    assert found["low"] == pytest.approx(2 - 4.302653 / 3**0.5, abs=1e-5)
-    assert found["high"] == pytest.approx(2 + 4.302653 / 3**0.5, abs=1e-5)
