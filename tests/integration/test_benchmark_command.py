@@ -178,7 +178,8 @@ def test_a_conversation_is_played_and_its_tools_are_run(
         calls={
             "Make b.txt.": [["touch", '{"file_name": "b.txt"}']],
             later: [["cat", '{"file_name": "a.txt"}']],
-        }
+        },
+        thought="First the file.",
     )
     out = tmp_path / "out"
     played = ("benchmark", "bfcl", "--data", conversation, "--category", "multi_turn_miss_func", "--out", out)
@@ -188,6 +189,7 @@ def test_a_conversation_is_played_and_its_tools_are_run(
     assert record["measures"]["accuracy"]["value"] == 1.0
     asked = [request["body"] for request in server.requests]
     assert [len(body["messages"]) for body in asked] == [1, 3, 5, 7]
+    assert not any("reasoning_content" in message for body in asked for message in body["messages"])
     assert [[tool["function"]["name"] for tool in body["tools"]] for body in asked] == (
         [["touch"]] * 2 + [["touch", "cat"]] * 2
     )

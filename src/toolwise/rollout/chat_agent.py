@@ -99,7 +99,11 @@ class _ChatLoop:
         return await play_within(self.limits.seconds, self.task, partial(self._play, sample))
 
     async def _play(self, sample: int, turns: list[Turn], session: Session) -> StopReason:
-        messages: list[Message] = list(self.task.prompt)
+        # Earlier thoughts stay here: many servers refuse a message that holds one.
+        messages: list[Message] = [
+            {key: value for key, value in message.items() if key != "reasoning_content"}
+            for message in self.task.prompt
+        ]
         for index in range(self.limits.max_turns):
             try:
                 turn, reply = await self._next_turn(messages, sample, index)
