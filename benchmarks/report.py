@@ -48,7 +48,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Mapping[
     shown = Table(title, *(column.replace("_", " ") for column in columns))
     for name, figures in rows:
         shown.add_row(name, *(_number(figures[column]) if column in figures else "" for column in columns))
-    Console().print(shown)
+    console = Console()
+    # In a file or a pipe there is no width to keep to.
+    (console if console.is_terminal else Console(width=160)).print(shown)
 
 
 def finish(name: str, figures: Mapping[str, Any], goals: Mapping[str, float]) -> None:
