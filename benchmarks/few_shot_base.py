@@ -28,7 +28,7 @@ from toolwise.learning import Learner, LearnerConfig, RunFolder, TokenTree
 from toolwise.learning.objectives import SupervisedLossConfig
 from toolwise.learning.run_steps import run_steps
 from toolwise.rewards.text import exact_match, normalize_answer
-from toolwise.systems.few_shot import completions, pair_tree
+from toolwise.systems.few_shot import completions, pair_tree, question_pair
 from toolwise.systems.few_shot_recipe import FewShotRecipe
 from toolwise.systems.fresh import fresh_model
 from toolwise.systems.recipe import FreshModel
@@ -205,11 +205,10 @@ def train(
 
     def prepare(step: int) -> list[TokenTree]:
         records = batch_records(step, given.steps, given.batch_size, given.seed, pages, words, given.level)
-        pairs = [
-            (prompt_source(one.question, one.context), prompt_target(one.question, one.answers[0]))
-            for one in records
+        return [
+            pair_tree(str(number), question_pair(one), tokenizer, given.source_tokens)
+            for number, one in enumerate(records)
         ]
-        return [pair_tree(str(n), pair, tokenizer, given.source_tokens) for n, pair in enumerate(pairs)]
 
     def update(_: int, trees: list[TokenTree]) -> dict[str, float]:
         return learner.step(trees, SupervisedLossConfig())

@@ -34,18 +34,7 @@ class Reader(Player):
     async def play(self, task, *, run, samples=None, params=None):
         self.prompts.append(self.tokenizer.decode(self.dialect.render_prompt(task.prompt, task.tools)))
         said = self.dialect.parse(self.tokenizer.encode(self.replies.pop(0), add_special_tokens=False))
-        turn = Turn(
-            "assistant",
-            (),
-            said.text,
-            sampled=True,
-            thought=said.thought,
-            calls=said.calls,
-            answer=said.answer,
-            error=said.error,
-            content=said.content,
-            words=said.words,
-        )
+        turn = said.as_turn((), sampled=True)
         ends = [RolloutEnd(0, 0, task.id, StopReason.ANSWERED)]
         return RolloutTree.from_paths(task, Turn("prompt", ()), [[turn]], ends)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -40,15 +40,29 @@ class ChatTemplate:
         self.arguments = dict(arguments or {})
         self._special = special_tokens(tokenizer)
 
-    def prompt_text(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
-        """Text of the conversation up to where the assistant starts to write; tool results are harmless."""
-        shown = [
-            {**message, "content": self.harmless(message["content"])}
-            if message.get("role") == "tool" and message.get("content")
-            else message
-            for message in messages
-        ]
-        return self._render(shown, tools, generate=True)
+    def prompt_text(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        several_calls: Callable[[Message], str] | None = None,
+    ) -> str:
+        """Text of the conversation up to where the assistant starts to write; tool results are harmless.
+
+        Args:
+            messages: OpenAI-style.
+            tools: OpenAI function objects.
+            several_calls: The text of a turn with more than one call, for templates that take one a turn
+                (`calls_bare`).
+        """
+
+        def shown(message: Message) -> Message:
+            if message.get("role") == "tool" and message.get("content"):
+                return {**message, "content": self.harmless(message["content"])}
+            if several_calls and len(message.get("tool_calls") or ()) > 1 and self.calls_bare:
+                return {"role": "assistant", "content": several_calls(message)}
+            return message
+
+        return self._render([shown(message) for message in messages], tools, generate=True)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of rendered text; special tokens in it are recognised, none are added."""

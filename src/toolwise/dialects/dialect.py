@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
-from toolwise.core import ErrorKind, Message, ToolCall, ToolResult
+from toolwise.core import ErrorKind, Message, ToolCall, ToolResult, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,16 @@ class ParsedTurn:
     error: ErrorKind | None = None
     content: str | None = None
     words: str = ""
+
+    def as_turn(self, token_ids: Sequence[int], **own: Any) -> Turn:
+        """The assistant turn that says this.
+
+        Args:
+            token_ids: Its tokens, shape (L,).
+            own: Other fields of the turn, or values in place of what was read.
+        """
+        read = {item.name: getattr(self, item.name) for item in fields(self)}
+        return Turn("assistant", tuple(token_ids), **(read | own))
 
 
 @runtime_checkable

@@ -43,15 +43,7 @@ class HermesDialect:
         """See `Dialect`."""
         if tools:
             self._template.check_tools()
-        if self._template.calls_bare:
-            # Such a template takes one call a turn; a turn with several is shown as it was written.
-            messages = [
-                {"role": "assistant", "content": self._turn_text({**message, "reasoning_content": ""})}
-                if len(message.get("tool_calls") or ()) > 1
-                else message
-                for message in messages
-            ]
-        return self._template.encode(self._template.prompt_text(messages, tools))
+        return self._template.encode(self._template.prompt_text(messages, tools, self._several_calls))
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`."""
@@ -73,6 +65,9 @@ class HermesDialect:
     def render_turn(self, message: Message) -> list[int]:
         """See `Dialect`."""
         return self._template.encode(self._turn_text(message) + self._template.end_token)
+
+    def _several_calls(self, message: Message) -> str:
+        return self._turn_text({**message, "reasoning_content": ""})
 
     def _turn_text(self, message: Message) -> str:
         plain = with_parsed_arguments(message)

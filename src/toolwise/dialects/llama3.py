@@ -53,14 +53,7 @@ class Llama3Dialect:
                     where="dialect 'llama3'",
                     mend="use the dialect that the model was trained on, for instance hermes",
                 )
-        # The template takes one call a turn; a turn with several is shown as it was written.
-        shown = [
-            {"role": "assistant", "content": _written(calls)}
-            if len(calls := message.get("tool_calls") or ()) > 1
-            else message
-            for message in messages
-        ]
-        return self._template.encode(self._template.prompt_text(shown, tools))
+        return self._template.encode(self._template.prompt_text(messages, tools, _calls_text))
 
     def parse(self, token_ids: Sequence[int]) -> ParsedTurn:
         """See `Dialect`. What begins with a JSON object that names a call, or with the tag, is a call."""
@@ -84,25 +77,21 @@ class Llama3Dialect:
             ToolwiseError: Text beside a call, which the template has no place for.
         """
         plain = with_parsed_arguments(message)
-        calls = plain.get("tool_calls", ())
-        if calls and plain["content"].strip():
+        if plain.get("tool_calls") and plain["content"].strip():
             raise ToolwiseError(
                 "a turn of Llama 3 is either a call or text",
                 mend="put what is said before the call into 'reasoning_content'",
             )
         thought = thought_text(plain.get("reasoning_content") or "")
-        return self._template.encode(
-            thought + (_written(calls) or plain["content"]) + self._template.end_token
-        )
+        said = _calls_text(plain) or plain["content"]
+        return self._template.encode(thought + said + self._template.end_token)
 
 
-def _written(calls: Sequence[Mapping[str, Any]]) -> str:
-    functions = [
-        call["function"] for call in with_parsed_arguments({"tool_calls": calls}).get("tool_calls", ())
-    ]
+def _calls_text(message: Message) -> str:
+    calls = [call["function"] for call in with_parsed_arguments(message).get("tool_calls", ())]
     return "; ".join(
-        json.dumps({"name": function["name"], "parameters": function["arguments"]}, ensure_ascii=False)
-        for function in functions
+        json.dumps({"name": call["name"], "parameters": call["arguments"]}, ensure_ascii=False)
+        for call in calls
     )
 
 

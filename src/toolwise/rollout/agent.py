@@ -159,20 +159,14 @@ class _Loop:
         cut = reason is not FinishReason.STOP
         if reason is FinishReason.LENGTH and room < self.limits.max_turn_tokens:
             reason = FinishReason.CONTEXT
-        turn = Turn(
-            role="assistant",
-            token_ids=drawn.token_ids,
-            text=parsed.text,
+        # A turn that was cut has not come to its answer.
+        instead = {"answer": None, "error": ErrorKind.TRUNCATED} if cut else {}
+        turn = parsed.as_turn(
+            drawn.token_ids,
             sampled=True,
             logprobs=drawn.logprobs,
-            thought=parsed.thought,
-            calls=parsed.calls,
-            # A turn that was cut has not come to its answer.
-            answer=None if cut else parsed.answer,
-            error=ErrorKind.TRUNCATED if cut else parsed.error,
             seconds=time.perf_counter() - start,
-            content=parsed.content,
-            words=parsed.words,
+            **instead,
         )
         return turn, reason, bool(parsed.calls) or parsed.error is ErrorKind.MALFORMED_CALL
 

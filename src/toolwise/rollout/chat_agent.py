@@ -26,6 +26,7 @@ from toolwise.core import (
 from toolwise.dialects.call_json import as_call, malformed, read_object
 from toolwise.rollout.agent import Limits
 from toolwise.rollout.deadline import play_within
+from toolwise.rollout.exchange import exchange
 from toolwise.sampling import ChatModel, ChatParams, ChatReply, ContextLengthError
 from toolwise.tools import Session, Toolbox
 
@@ -124,7 +125,7 @@ class _ChatLoop:
             results = await self.toolbox.run_all(turn.calls, session)
             seconds = time.perf_counter() - start
             turns.append(Turn("tool", (), _results_text(results), results=tuple(results), seconds=seconds))
-            messages += _exchange(turn, results, reply, index)
+            messages += exchange(turn.calls, [each.content for each in results], reply.content, index)
         raise AssertionError("the last turn returns")
 
     async def _next_turn(
@@ -186,32 +187,6 @@ def _read_call(call: Mapping[str, Any]) -> ToolCall:
                 "its arguments are more than one JSON object", name if isinstance(name, str) else ""
             )
     return as_call({"name": name, "arguments": {} if arguments is None else arguments}, ("arguments",))
-
-
-def _exchange(
-    turn: Turn, results: Sequence[ToolResult], reply: ChatReply, index: int
-) -> list[dict[str, Any]]:
-    """What is added to the conversation: the turn with its calls, and their results.
-
-    Ids are our own, so that a conversation reads the same on every run. Arguments that are not JSON are sent
-    back as none: servers refuse them, and the result says what was wrong.
-    """
-    calls, answers = [], []
-    for number, (call, result) in enumerate(zip(turn.calls, results, strict=True)):
-        identity = (
-            f"turn{index % 1000:03d}{number % 100:02d}"  # nine letters and digits, which all servers take
-        )
-        function = {"name": call.name or "unknown", "arguments": json.dumps(dict(call.arguments))}
-        calls.append({"id": identity, "type": "function", "function": function})
-        answers.append(
-            {
-                "role": "tool",
-                "tool_call_id": identity,
-                "name": call.name or "unknown",
-                "content": result.content,
-            }
-        )
-    return [{"role": "assistant", "content": reply.content, "tool_calls": calls}, *answers]
 
 
 def _turn_text(

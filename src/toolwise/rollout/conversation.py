@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from toolwise.core import Message, Task, ToolCall, Turn
 from toolwise.rollout.collect import Player
+from toolwise.rollout.exchange import exchange
 from toolwise.sampling import ContextLengthError, SamplingParams
 
 RunCalls = Callable[[Sequence[ToolCall]], Awaitable[list[str] | None]]
@@ -86,18 +86,7 @@ async def converse(
                 return played[:-1]
             if len(steps) > most_steps:
                 return played
-            messages += _exchange(turn, results, len(messages))
+            said, *answers = exchange(turn.calls, results, turn.words, len(messages))
+            thought = {"reasoning_content": turn.thought} if turn.thought else {}
+            messages += [said | thought, *answers]
     return played
-
-
-def _exchange(turn: Turn, results: Sequence[str], place: int) -> list[Message]:
-    """The messages that stand for a step with calls; ids are our own, of nine letters and digits."""
-    calls: list[dict[str, Any]] = []
-    answers: list[Message] = []
-    for number, (call, result) in enumerate(zip(turn.calls, results, strict=True)):
-        identity = f"c{place % 10**5:05d}{number % 1000:03d}"
-        function = {"name": call.name, "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)}
-        calls.append({"id": identity, "type": "function", "function": function})
-        answers.append({"role": "tool", "tool_call_id": identity, "name": call.name, "content": result})
-    said: dict[str, Any] = {"role": "assistant", "content": turn.words, "tool_calls": calls}
-    return [said | ({"reasoning_content": turn.thought} if turn.thought else {}), *answers]

@@ -85,20 +85,7 @@ def _stretch(
             turns.append(_observation(results, dialect))
             results = []
         token_ids = dialect.render_turn(message)
-        parsed = dialect.parse(token_ids)
-        turns.append(
-            Turn(
-                "assistant",
-                tuple(token_ids),
-                text=parsed.text,
-                thought=parsed.thought,
-                calls=parsed.calls,
-                answer=parsed.answer,
-                error=parsed.error,
-                content=parsed.content,
-                words=parsed.words,
-            )
-        )
+        turns.append(dialect.parse(token_ids).as_turn(token_ids))
     info = {"part": part} if part else {}
     task = Task(name, tuple(prompt), tuple(tools), info=info)
     return RolloutTree.demonstration(task, turns)

@@ -12,7 +12,7 @@ from toolwise.core import ToolwiseError
 from toolwise.core.records import Row, read_rows
 from toolwise.data.reading import read_all
 from toolwise.evaluation.benchmarks import Output
-from toolwise.systems.result_file import writing
+from toolwise.systems.result_file import drop_torn_line, writing
 
 
 def read_predictions(path: str | Path) -> dict[str, Output]:
@@ -85,16 +85,14 @@ class UnfinishedOutputs:
         self.path = predictions.with_suffix(".unfinished.jsonl")
         self.found: dict[str, Output] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = []
-        if self.path.is_file():
-            # A stop may have torn the last line.
-            lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-        if not lines or lines[0] != json.dumps({"run": fingerprint}):
-            lines = [json.dumps({"run": fingerprint})]
+        drop_torn_line(self.path)
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        if lines[:1] != [opening := json.dumps({"run": fingerprint})]:
+            self.path.write_text(opening + "\n", encoding="utf-8")
+            return
         for number, line in enumerate(lines[1:], start=2):
             made = _prediction(Row(number, json.loads(line)))
             self.found[made.id] = made.output
-        self.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def add(self, identity: str, output: Output) -> None:
         """Append one output.

@@ -13,7 +13,7 @@ from toolwise.evaluation.benchmarks import Benchmark, Output, play_bfcl
 from toolwise.rollout import Player
 from toolwise.sampling import SamplingParams
 from toolwise.systems.models import resolve_model
-from toolwise.systems.playing import prepare
+from toolwise.systems.playing import prepare, single_turns
 from toolwise.systems.policy import Say
 from toolwise.systems.recipe import RLRecipe
 
@@ -39,13 +39,9 @@ class BenchmarkPlayer:
     """
 
     def __init__(self, benchmark: Benchmark, tasks: Sequence[Task], recipe: RLRecipe, say: Say) -> None:
-        rollout = recipe.rollout
         if benchmark.tools != "recipe":
             # What the first turn of an item calls is scored and not run; a conversation takes turn by turn.
-            limits = rollout.limits.model_copy(update={"max_turns": 1})
-            recipe = recipe.model_copy(
-                update={"rollout": rollout.model_copy(update={"limits": limits}), "tools": ()}
-            )
+            recipe = single_turns(recipe)
         self._say = say
         self.fingerprint = _fingerprint(recipe, tasks)
         self._prepared = prepare(recipe, tasks, say, every_tool=benchmark.tools == "recipe")

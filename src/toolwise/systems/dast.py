@@ -18,7 +18,7 @@ from toolwise.rollout import Player
 from toolwise.sampling import SamplingParams
 from toolwise.systems.loading import load_recipe
 from toolwise.systems.material import refuse_tasks, split_tasks
-from toolwise.systems.playing import prepare
+from toolwise.systems.playing import prepare, single_turns
 from toolwise.systems.policy import Say
 from toolwise.systems.probing import Judge, ProbeSettings
 from toolwise.systems.recipe import DPORecipe, HeldOut, RLRecipe, SFTRecipe
@@ -62,14 +62,12 @@ def dast_data(
     tasks, _ = split_tasks(recipe.tasks, HeldOut())
     reward = ProbeSettings(judge=judge).reward(recipe)
     refuse_tasks(recipe.tasks, tasks, scorable(build_reward(reward)))
-    limits = recipe.rollout.limits.model_copy(update={"max_turns": 1})
-    rollout = recipe.rollout.model_copy(update={"limits": limits, "temperature": temperature})
-    bare = recipe.model_copy(update={"tools": (), "rollout": rollout})
+    bare = single_turns(recipe, temperature=temperature)
     asked = [replace(task, tools=()) for task in tasks]
     prepared = prepare(bare, asked, say)
     told = {
         "dialect": bare.dialect.model_dump(mode="json"),
-        "rollout": rollout.model_dump(mode="json"),
+        "rollout": bare.rollout.model_dump(mode="json"),
         "reward": reward.model_dump(mode="json"),
         "seed": recipe.training.seed,
         "tasks": [task.to_record() for task in asked],

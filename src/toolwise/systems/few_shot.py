@@ -92,6 +92,14 @@ def few_shot_split(
     return drawn[:shots], drawn[shots : 2 * shots]
 
 
+def question_pair(question: Question) -> Pair:
+    """The prompt record of a question and its first answer."""
+    return (
+        prompt_source(question.question, question.context),
+        prompt_target(question.question, question.answers[0]),
+    )
+
+
 def pair_tree(name: str, pair: Pair, tokenizer: Any, source_tokens: int) -> TokenTree:
     """A prompt record as what the learner takes: the source is read, the whole target is learned."""
     source, target = pair
@@ -106,8 +114,11 @@ def pair_tree(name: str, pair: Pair, tokenizer: Any, source_tokens: int) -> Toke
 def id_pair(pair: Pair, tokenizer: Any, source_tokens: int) -> IdPair:
     """A prompt record as what an encoder-decoder model takes, with the special tokens of its tokenizer."""
     source, target = pair
-    read = tokenizer.encode(source, truncation=True, max_length=source_tokens)
-    return read, tokenizer.encode(target)
+    return _read_ids(source, tokenizer, source_tokens), tokenizer.encode(target)
+
+
+def _read_ids(source: str, tokenizer: Any, source_tokens: int) -> list[int]:
+    return list(tokenizer.encode(source, truncation=True, max_length=source_tokens))
 
 
 def train_few_shot(
@@ -136,10 +147,7 @@ def train_few_shot(
     Raises:
         ToolwiseError: No model is given, or what `train_joint` raises.
     """
-    pairs = [
-        (prompt_source(one.question, one.context), prompt_target(one.question, one.answers[0]))
-        for one in training
-    ]
+    pairs = [question_pair(one) for one in training]
     if recipe.model.init is not None:
         seen = [text for pair in (*pairs, *augmentation) for text in pair]
         model, tokenizer = fresh_model(recipe.model.init, [*texts, *seen], seed)
@@ -222,8 +230,8 @@ def completions(
 
 
 def _written(model: Any, tokenizer: Any, question: Question, recipe: FewShotRecipe) -> tuple[str, bool]:
-    pair = prompt_source(question.question, question.context), ""
-    source, _ = id_pair(pair, tokenizer, recipe.source_tokens)
+    prompt = prompt_source(question.question, question.context)
+    source = _read_ids(prompt, tokenizer, recipe.source_tokens)
     ids = generate_greedily(model, source, recipe.answer_tokens)
     ended = bool(ids) and ids[-1] == model.config.eos_token_id
     return str(tokenizer.decode(ids, skip_special_tokens=True)), not ended

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +11,7 @@ from typing import Any
 from toolwise.core import ToolwiseError
 from toolwise.data.minprompt.sources import Question
 from toolwise.rewards.text import f1_score
-from toolwise.systems.model_folder import write_model
+from toolwise.systems.model_folder import write_model, write_whole
 from toolwise.systems.models import load_model
 
 Answer = Callable[[], Sequence[str]]
@@ -58,14 +56,13 @@ class BestEpoch:
         found = fmean(f1_score(said, one.answers) for said, one in zip(answers, self._questions, strict=True))
         if self._folder.is_dir() and found <= self.record["f1"]:
             return
-        partial = self._folder.with_name(f".{self._folder.name}.partial")
+
+        def write(folder: Path) -> None:
+            write_model(folder, self._model, self._tokenizer)
+            (folder / _RECORD).write_text(json.dumps({"step": step, "f1": found}), encoding="utf-8")
+
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            write_model(partial, self._model, self._tokenizer)
-            (partial / _RECORD).write_text(json.dumps({"step": step, "f1": found}), encoding="utf-8")
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os.replace(partial, self._folder)
+            write_whole(self._folder, write)
         except OSError as error:
             raise ToolwiseError(
                 f"the best epoch cannot be written: {error}",

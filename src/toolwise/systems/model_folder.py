@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,24 @@ def write_model(folder: Path, model: Any, tokenizer: Any = None, *, untied: bool
             model.save_pretrained(folder)
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
+
+
+def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder that is there whole or not at all; one of this name is replaced.
+
+    Args:
+        folder: The folder.
+        write: Writes into an empty one.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.core.endpoint import ChatConfig
@@ -37,6 +38,18 @@ class Prepared:
     spent: Callable[[], str]
     at_once: int
     close: Callable[[], None]
+
+
+def single_turns(recipe: RLRecipe, **rollout: Any) -> RLRecipe:
+    """A recipe without tools of its own, whose rollouts are one turn each: calls in it cannot be run.
+
+    Args:
+        recipe: Any.
+        rollout: Further values of its ``rollout``.
+    """
+    limits = recipe.rollout.limits.model_copy(update={"max_turns": 1})
+    settings = recipe.rollout.model_copy(update={"limits": limits, **rollout})
+    return recipe.model_copy(update={"tools": (), "rollout": settings})
 
 
 def prepare(recipe: RLRecipe, tasks: Sequence[Task], say: Say, *, every_tool: bool = False) -> Prepared:

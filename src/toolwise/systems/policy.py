@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +16,8 @@ from toolwise.sampling.config import EmbeddedConfig
 from toolwise.sampling.engine import EmbeddedSampler, context_length
 from toolwise.systems.connecting import connect_user
 from toolwise.systems.fresh import conversation_texts, fresh_model
-from toolwise.systems.models import is_adapter, load_model, quiet, resolve_model
+from toolwise.systems.model_folder import write_model, write_whole
+from toolwise.systems.models import is_adapter, load_model, resolve_model
 from toolwise.systems.recipe import DataFile, Recipe, RLRecipe
 from toolwise.tools import Toolbox, build_toolbox
 
@@ -215,15 +214,8 @@ def keep_base(policy: Policy, base: Path) -> None:
     """
     if (base / "config.json").is_file():
         return
-    partial = base.with_name(f".{base.name}.partial")
     try:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with quiet():
-            policy.model.save_pretrained(partial)
-            policy.tokenizer.save_pretrained(partial)
-        os.replace(partial, base)
+        write_whole(base, lambda folder: write_model(folder, policy.model, policy.tokenizer))
     except OSError as error:
         raise ToolwiseError(
             f"the fresh model cannot be written: {error}", where=str(base), mend="check disk and rights"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from toolwise.core import Task, ToolwiseError
 from toolwise.data import read_tasks, write_tasks
+from toolwise.systems.result_file import drop_torn_line
 
 SETTINGS = "probe"
 """Key of ``info`` under which each task says how it was probed."""
@@ -39,7 +39,7 @@ class ProbeFile:
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _drop_torn_line(path)
+            drop_torn_line(path)
             path.open("a").close()
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -93,16 +93,6 @@ class ProbeFile:
                     mend="go on with the settings of then, or name another file with --out",
                 )
         return task
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a killed run has left half written; a whole one ends with a line break."""
-    if not path.is_file():
-        return
-    with path.open("rb+") as file:
-        data = file.read()
-        if data and not data.endswith(b"\n"):
-            os.truncate(path, data.rfind(b"\n") + 1)
 
 
 def _unwritable(path: Path, error: OSError) -> ToolwiseError:

@@ -18,7 +18,7 @@ from toolwise.rewards import ExactMatchConfig, F1Config, NumericConfig, RewardCo
 from toolwise.rollout import Player
 from toolwise.sampling import SamplingParams
 from toolwise.systems.material import refuse_tasks, split_tasks
-from toolwise.systems.playing import prepare
+from toolwise.systems.playing import prepare, single_turns
 from toolwise.systems.policy import Say
 from toolwise.systems.probe_file import SETTINGS, ProbeFile
 from toolwise.systems.recipe import HeldOut, RLRecipe
@@ -130,11 +130,7 @@ def probe_model(
     if correct_from is None:
         correct_from = F1_CORRECT_FROM if reward.type == "f1" else 1.0
     refuse_tasks(recipe.tasks, tasks, scorable(build_reward(reward)))
-    # No tool is on offer, so one turn is all there is, and a call in it cannot be run.
-    limits = recipe.rollout.limits.model_copy(update={"max_turns": 1})
-    bare = recipe.model_copy(
-        update={"tools": (), "rollout": recipe.rollout.model_copy(update={"limits": limits})}
-    )
+    bare = single_turns(recipe)
     file = ProbeFile(out, _fingerprint(recipe, settings, reward, correct_from, name))
     earlier = [task for task in tasks if task.id in file.found]
     _refuse_changed(out, earlier, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,3 +58,13 @@ def write_result(path: Path, record: dict[str, Any], keys: Sequence[str] = ("pol
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_text(json.dumps([*earlier, record], indent=1), encoding="utf-8")
     unfinished.replace(path)
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a killed run has left half written; a whole one ends with a line break."""
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            os.truncate(path, data.rfind(b"\n") + 1)
