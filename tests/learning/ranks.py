@@ -10,6 +10,7 @@ import copy
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from loop_helpers import CountingReward, demonstrations, policy, sample_trees
@@ -101,6 +102,14 @@ def case(name: str, folder: Path, world: World, strategy: str, steps: int, hang:
     )
 
 
+def thread_names() -> list[str]:
+    found = []
+    for task in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):
+            found.append(task.read_text().strip())
+    return found
+
+
 def main(folder: Path, words: list[str]) -> None:
     hang = next((int(word[len("hang=") :]) for word in words if word.startswith("hang=")), None)
     with joined_world(DistributedConfig(timeout=TIMEOUT)) as world:
@@ -110,6 +119,11 @@ def main(folder: Path, words: list[str]) -> None:
             rest, _, place = word.partition("@")
             name, strategy, steps = rest.split("-")
             case(name, folder / (place or word), world, strategy, int(steps), hang)
+    # Any that lived on might abort the process while the interpreter ends; the kernel forgets one a little late.
+    deadline = time.monotonic() + 10
+    while names := [name for name in thread_names() if "gloo" in name]:
+        assert time.monotonic() < deadline, names
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +15,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict, Field
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from toolwise.core import ToolwiseError
 
 Value = TypeVar("Value")
+_MESHES: dict[str, DeviceMesh] = {}
+"""Of this process's group, by kind of device."""
 _TRACES = ("gloo", "nccl", "connection closed", "connection reset", "timed out", "timeout", "store")
 """What the messages of torch's communication errors have in them; few of them have a type of their own."""
 
@@ -121,6 +125,12 @@ class World:
         value = self.agreed(lambda: work() if self.first else None)
         return self.gather(value)[0]  # type: ignore[return-value]
 
+    def mesh(self, kind: str) -> DeviceMesh:
+        """All ranks in a row, over devices of a kind (``cpu``, ``cuda``)."""
+        if kind not in _MESHES:
+            _MESHES[kind] = init_device_mesh(kind, (self.size,))
+        return _MESHES[kind]
+
     def same(self, numbers: Sequence[float], what: str, mend: str) -> None:
         """Make sure that all ranks have the same numbers, up to rounding.
 
@@ -169,15 +179,19 @@ def launched() -> World:
 def joined_world(config: DistributedConfig) -> Iterator[World]:
     """Join the other processes for as long as the block runs; a group that is there already is taken.
 
-    Gloo connects processors, NCCL accelerators. The current CUDA device becomes that of ``LOCAL_RANK``.
+    Gloo connects processors, NCCL accelerators. The current CUDA device becomes that of ``LOCAL_RANK``. What was
+    spread over the ranks (`Spread`) is to be let go of before the block ends, as when a function returns.
 
     Raises:
         ToolwiseError: Fewer accelerators than processes on this machine, or the others do not come.
         LostRankError: Communication failed within the block.
     """
     if dist.is_available() and dist.is_initialized():
-        with lost_ranks(World(dist.get_rank(), dist.get_world_size())) as world:
-            yield world
+        try:
+            with lost_ranks(World(dist.get_rank(), dist.get_world_size())) as world:
+                yield world
+        finally:
+            _MESHES.clear()  # the group may be another one next time
         return
     world = launched()
     if world.size == 1:
@@ -206,7 +220,20 @@ def joined_world(config: DistributedConfig) -> Iterator[World]:
     with lost_ranks(world):
         yield world
     # Not after an error: taking the group down would wait for ranks that are gone.
+    _leave()
+
+
+def _leave() -> None:
+    """Take the group down, and gloo's threads with it.
+
+    A thread that lives on may drop its last tensors while the interpreter ends; that aborts the process (SIGABRT)
+    after all work is done. The threads end with the last reference to the group: models that were spread over
+    the ranks have one, in cycles, and so have meshes, which torch keeps for good in caches of its own.
+    """
+    while _MESHES:
+        _MESHES.popitem()[1]._pg_registry.clear()
     dist.destroy_process_group()
+    gc.collect()
 
 
 @contextmanager

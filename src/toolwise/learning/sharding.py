@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -106,7 +105,7 @@ class Spread:
             )
         device = self.device or _CPU
         settings: dict[str, Any] = {
-            "mesh": init_device_mesh(device.type, (self.world.size,)),
+            "mesh": self.world.mesh(device.type),
             "mp_policy": MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
             if narrow
             else MixedPrecisionPolicy(),
