@@ -119,7 +119,7 @@ def main(folder: Path, words: list[str]) -> None:
             rest, _, place = word.partition("@")
             name, strategy, steps = rest.split("-")
             case(name, folder / (place or word), world, strategy, int(steps), hang)
-    # Any that lived on might abort the process while the interpreter ends; the kernel forgets one a little late.
+    # Any that lived on might abort the process while the interpreter ends. The kernel forgets one a bit late.
     deadline = time.monotonic() + 10
     while names := [name for name in thread_names() if "gloo" in name]:
         assert time.monotonic() < deadline, names

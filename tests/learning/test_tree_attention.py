@@ -20,7 +20,7 @@ def batches(seed: int, count: int, **options):
 
 def test_without_its_kernel_paths_are_taken():
     (batch,) = batches(0, 3)
-    assert chosen_attention(batch, torch.float32)[0] != tree_attention.NAME
+    assert chosen_attention(tiny_model(), batch, torch.float32)[0] != tree_attention.NAME
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -32,7 +32,7 @@ def test_log_probabilities_are_those_of_attention_along_paths(seed, kind, monkey
         wanted, _ = token_logprobs(model, batch)
         monkeypatch.setattr(tree_attention, "usable", lambda device: True)
         found, _ = token_logprobs(model, batch)
-    assert chosen_attention(batch, torch.float32)[0] == tree_attention.NAME
+    assert chosen_attention(model, batch, torch.float32)[0] == tree_attention.NAME
     assert torch.allclose(found, wanted, atol=2e-5)
     assert not torch.equal(wanted, wanted[torch.randperm(len(wanted))])
 

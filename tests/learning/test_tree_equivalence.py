@@ -15,6 +15,7 @@ from toolwise.learning import (
     aggregation_factors,
     batch_loss,
     pack,
+    sight,
     token_logprobs,
 )
 from toolwise.learning.losses import (
@@ -125,6 +126,18 @@ def test_every_policy_loss_in_both_precisions(config):
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         batches = compare(tiny_model(dtype=dtype), trees, advantages, config, tolerance)
         assert batches > 1  # several micro-batches add up
+
+
+@pytest.mark.parametrize("config", LOSSES[:6:2], ids=lambda config: config.type)
+def test_losses_where_every_shared_token_is_a_stem(config, monkeypatch):
+    monkeypatch.setattr(sight, "STEM_KEYS", 1)
+    monkeypatch.setattr(sight, "STEM_PAIRS", 1)
+    monkeypatch.setattr(sight, "TRIMMED", 0.0)
+    rng = np.random.default_rng(11)
+    trees = [random_tree(rng, f"t{index}", longest=9) for index in range(6)]
+    advantages = [random_advantages(rng, tree) for tree in trees]
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        compare(tiny_model(dtype=dtype), trees, advantages, config, tolerance, budget=96, row_length=48)
 
 
 def test_clipping_was_active_in_these_comparisons():

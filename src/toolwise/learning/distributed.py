@@ -179,8 +179,8 @@ def launched() -> World:
 def joined_world(config: DistributedConfig) -> Iterator[World]:
     """Join the other processes for as long as the block runs; a group that is there already is taken.
 
-    Gloo connects processors, NCCL accelerators. The current CUDA device becomes that of ``LOCAL_RANK``. What was
-    spread over the ranks (`Spread`) is to be let go of before the block ends, as when a function returns.
+    Gloo connects processors, NCCL accelerators. The current CUDA device becomes that of ``LOCAL_RANK``. What
+    was spread over the ranks (`Spread`) is to be let go of before the block ends, as when a function returns.
 
     Raises:
         ToolwiseError: Fewer accelerators than processes on this machine, or the others do not come.
@@ -226,9 +226,9 @@ def joined_world(config: DistributedConfig) -> Iterator[World]:
 def _leave() -> None:
     """Take the group down, and gloo's threads with it.
 
-    A thread that lives on may drop its last tensors while the interpreter ends; that aborts the process (SIGABRT)
-    after all work is done. The threads end with the last reference to the group: models that were spread over
-    the ranks have one, in cycles, and so have meshes, which torch keeps for good in caches of its own.
+    A thread that lives on may drop its last tensors while the interpreter ends; that aborts the process
+    (SIGABRT) after all work is done. The threads end with the last reference to the group: models that were
+    spread over the ranks have one, in cycles, and so have meshes, which torch keeps in caches of its own.
     """
     while _MESHES:
         _MESHES.popitem()[1]._pg_registry.clear()

@@ -22,7 +22,7 @@ def checkpoint_layers(model: Any) -> None:
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         # Attention along trees is on in the forward pass only; the second one must attend alike.
         name = config._attn_implementation
-        again = attending(config, name) if name in NAMES else nullcontext()
+        again = attending(model, name) if name in NAMES else nullcontext()
         return nullcontext(), again
 
     settings = {"use_reentrant": False, "context_fn": contexts}

@@ -66,13 +66,16 @@ def predicting_states(model: nn.Module, batch: TokenBatch) -> Tensor:
         unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.input_ids.device)
         kind = batch.input_ids.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
-        name, more = chosen_attention(batch, dtype)
-        with attending(config.get_text_config(), name):
+        name, more = chosen_attention(model, batch, dtype)
+        with attending(model, name):
             output = body(**places, attention_mask=unused, **more)
     else:
         output = body(**places, attention_mask=_masks(config, batch))
     hidden: Tensor = output.last_hidden_state
-    return hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.predecessor)
+    hidden, wanted = hidden.flatten(0, 1), batch.predecessor
+    if len(hidden) < batch.size:  # the last layer has computed those only
+        wanted = torch.unique(wanted, return_inverse=True)[1]
+    return hidden.index_select(0, wanted)
 
 
 def _plain_attention(config: Any) -> bool:
@@ -182,22 +185,20 @@ class _ChunkedLogProbs(torch.autograd.Function):
         for start in range(0, len(targets), chunk):
             at = slice(start, start + chunk)
             logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature, room)
-            slope = spare[: len(logits)]
             largest = logits.amax(-1)
-            torch.sub(logits, largest[:, None], out=slope)
-            norm = slope.exp_().sum(-1).log_().add_(largest)
-            norms.append(norm)
-            found.append(logits.gather(-1, targets[at, None])[:, 0] - norm)
+            logits.sub_(largest[:, None])
+            mass = torch.exp(logits, out=spare[: len(logits)])
+            total = mass.sum(-1)
+            found.append(logits.gather(-1, targets[at, None])[:, 0] - total.log())
             if with_entropy:
-                logits.sub_(norm[:, None])
-                torch.exp(logits, out=slope)
-                entropies.append(-slope.mul_(logits).sum(-1))
+                mean = torch.bmm(mass[:, None], logits[..., None]).flatten()
+                entropies.append(total.log() - mean / total)
+            norms.append(total.log().add_(largest))
         logprobs, norm = torch.cat(found), torch.cat(norms)
         entropy = torch.cat(entropies) if with_entropy else torch.zeros_like(logprobs)
-        kept = logits if len(found) == 1 and cap is None else None
-        if kept is not None and not with_entropy:
-            kept.sub_(norm[:, None])
-        ctx.save_for_backward(hidden, weight, bias, targets, norm, entropy, kept)
+        # Kept below their largest; what is above is the logarithm of their sum.
+        kept, above = (logits, total.log()) if len(found) == 1 and cap is None else (None, None)
+        ctx.save_for_backward(hidden, weight, bias, targets, norm, entropy, kept, above)
         ctx.settings = (scale, cap, temperature, chunk)
         ctx.set_materialize_grads(False)
         return logprobs, entropy
@@ -205,7 +206,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """With p the probabilities: d logprob = onehot − p, d entropy = −p·(log p + entropy)."""
-        hidden, weight, bias, targets, norm, entropy, kept = ctx.saved_tensors
+        hidden, weight, bias, targets, norm, entropy, kept, above = ctx.saved_tensors
         scale, cap, temperature, chunk = ctx.settings
         grad_logprob, grad_entropy = gradients
         if grad_logprob is None:
@@ -217,19 +218,21 @@ class _ChunkedLogProbs(torch.autograd.Function):
         room, spare = _ChunkedLogProbs._rooms(hidden, weight, chunk)
         for start in range(0, len(targets), chunk):
             at = slice(start, start + chunk)
-            bend = None
-            if kept is not None:
-                logits = room.copy_(kept)
-            else:
+            bend, size = None, 1.0
+            if kept is None:
                 logits = _ChunkedLogProbs._logits(hidden[at], weight, bias, scale, cap, temperature, room)
                 bend = None if cap is None else 1 - (logits * (temperature / cap)).square()
                 logits.sub_(norm[at, None])
+            elif grad_entropy is None:
+                logits, size = kept, above.neg().exp_()
+            else:
+                logits = torch.sub(kept, above[:, None], out=room)
             slope = torch.exp(logits, out=spare[: len(logits)])
             if grad_entropy is not None:
                 logits.add_(entropy[at, None]).mul_(grad_entropy[at, None]).add_(grad_logprob[at, None])
                 slope.mul_(logits).neg_()
             else:
-                slope.mul_(-grad_logprob[at, None])
+                slope.mul_((-grad_logprob[at] * size)[:, None])
             slope.scatter_add_(-1, targets[at, None], grad_logprob[at, None])
             if bend is not None:
                 slope.mul_(bend)

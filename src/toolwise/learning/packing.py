@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolwise.core import ToolwiseError
-from toolwise.learning.path_attention import PathGroup, path_groups
 from toolwise.learning.token_tree import TokenTree
 
 TREES_PER_ROW = 4
@@ -48,7 +47,7 @@ class TokenBatch:
         sources: Index of each tree in the list that was packed.
         source_starts: Among the trained tokens, where each tree's begin, shape (trees + 1,).
         source_tokens: Index within its tree of each trained token, shape (N,).
-        paths: The rollouts' paths through the flattened rows, for attention along them.
+        paths: Places in the flattened rows of the tokens along each rollout, shape (length,) each.
     """
 
     input_ids: Tensor
@@ -74,7 +73,7 @@ class TokenBatch:
     sources: tuple[int, ...]
     source_starts: NDArray[np.int64]
     source_tokens: NDArray[np.int64]
-    paths: tuple[PathGroup, ...]
+    paths: tuple[NDArray[np.int64], ...]
 
     @property
     def size(self) -> int:
@@ -102,7 +101,6 @@ class TokenBatch:
         for name, value in moved.items():
             if isinstance(value, Tensor):
                 moved[name] = value.to(device, non_blocking=True)
-        moved["paths"] = tuple(group.to(device) for group in self.paths)
         return TokenBatch(**moved)
 
 
@@ -287,11 +285,9 @@ def _batch(
         sources=tuple(sources),
         source_starts=np.concatenate([[0], np.searchsorted(trained, offsets[1:]), [len(trained)]]),
         source_tokens=(trained - np.repeat(offsets, sizes)[trained]),
-        paths=path_groups(
-            [
-                tree.path_tokens(rollout) + base
-                for tree, base in zip(chosen, bases.tolist(), strict=True)
-                for rollout in range(len(tree.paths))
-            ]
+        paths=tuple(
+            tree.path_tokens(rollout) + base
+            for tree, base in zip(chosen, bases.tolist(), strict=True)
+            for rollout in range(len(tree.paths))
         ),
     )
