@@ -19,7 +19,7 @@ from torch import Tensor
 Places = NDArray[np.int64]
 BUCKET = 64
 """Lengths that round up to the same multiple of this are computed together."""
-STEM_KEYS, STEM_PAIRS = 64, 1 << 16
+STEM_KEYS, STEM_PAIRS = 32, 1 << 16
 """Smaller stems are not worth a call of their own."""
 TRIMMED = 0.25
 """The last layer does all where less than this share of the tokens need not ask."""
