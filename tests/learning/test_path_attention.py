@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from learning_helpers import random_advantages, random_tree
 
-from toolwise.learning import TokenTree, pack, sight
+from toolwise.learning import TokenTree, pack, sight, stem_attention
 from toolwise.learning.path_attention import attend_along_paths
 from toolwise.learning.sight import sight_along
 
@@ -94,6 +96,20 @@ def test_long_stems_for_any_number_of_key_heads(heads, key_heads):
     assert all(
         torch.allclose(left.grad, right.grad, atol=1e-12) for left, right in zip(mine, theirs, strict=True)
     )
+
+
+def test_the_kernel_is_compared_with_the_public_function(monkeypatch):
+    config = SimpleNamespace(attention_dropout=0.1)
+    known = stem_attention._known_kernel
+    known.cache_clear()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert stem_attention.possible(config, "cpu", training=False)
+    assert not stem_attention.possible(config, "cpu", training=True)
+    assert not stem_attention.possible(config, "cuda", training=False)
+    monkeypatch.setattr(stem_attention, "_attend", lambda query, *_, **__: (query, query[..., 0]))
+    known.cache_clear()
+    assert not stem_attention.possible(config, "cpu", training=False)
+    known.cache_clear()
 
 
 def test_stems_in_half_precision(short_stems):

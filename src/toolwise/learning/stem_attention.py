@@ -8,11 +8,13 @@ each part gives its share of the gradient.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import scaled_dot_product_attention
 
 from toolwise.learning.sight import Sight
 
@@ -30,7 +32,27 @@ def possible(config: Any, device: str, training: bool) -> bool:
     """
     dropout = training and (getattr(config, "attention_dropout", 0.0) or 0.0) > 0
     alike = getattr(config, "v_head_dim", None) is None  # values are as wide as keys
-    return device == "cpu" and alike and not dropout
+    return device == "cpu" and alike and not dropout and _known_kernel()
+
+
+@cache
+def _known_kernel() -> bool:
+    """Whether PyTorch's kernel, which it does not promise to keep, does what the public function does."""
+    make = torch.Generator().manual_seed(0)
+    # Whatever is on around the first call: evaluation, half precision.
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        parts = [torch.randn(1, heads, 3, 8, generator=make).requires_grad_() for heads in (4, 2, 2)]
+        query, key, value = parts
+        wanted = scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+        slopes = torch.autograd.grad(wanted, parts, wanted.detach())
+        query, key, value = (part.detach() for part in parts)
+        try:
+            found, sums = _attend(query, key, value, causal=True)
+            mine = _backward(found, query, key, value, found, sums, causal=True)
+        except (AttributeError, RuntimeError, TypeError):
+            return False
+    pairs = zip((found, *mine), (wanted, *slopes), strict=True)
+    return all(torch.allclose(one, two, atol=1e-5) for one, two in pairs)
 
 
 def attend_with_stems(
