@@ -34,7 +34,8 @@ class PathGroup:
         slots: Which of them, flattened, are the pieces' own, shape (Q,).
         own: Those queries, shape (Q,).
         keys: Places of the tokens of each piece, 0 on padding, shape (P, Lk).
-        mask: Which of them each query sees, bool, shape (P, 1, Lq, Lk); None where query i sees keys 0 … i.
+        mask: Added to the scores, 0 where a query sees a key and −inf elsewhere, so that no layer has to
+            convert it, shape (P, 1, Lq, Lk); None where query i sees keys 0 … i.
         run: First query and first place where all stand one after the other and none is padding, so that
             nothing has to be copied; else None.
     """
@@ -46,14 +47,12 @@ class PathGroup:
     mask: Tensor | None
     run: tuple[int, int] | None
 
-    def settled(self, device: torch.device, dtype: torch.dtype) -> PathGroup:
-        """On a device, with a mask that is added to the scores, so that no layer has to convert it again."""
+    def to(self, device: torch.device | str) -> PathGroup:
+        """The same on another device."""
         queries, slots, own, keys = (
             part.to(device, non_blocking=True) for part in (self.queries, self.slots, self.own, self.keys)
         )
-        mask = None
-        if self.mask is not None:
-            mask = torch.zeros_like(self.mask, dtype=dtype).masked_fill_(~self.mask, -torch.inf).to(device)
+        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
         return PathGroup(queries, slots, own, keys, mask, self.run)
 
     def asking(self, flat: Tensor) -> Tensor:
@@ -187,20 +186,21 @@ def sight_along(
         device: Of the tensors.
         dtype: Of the masks.
     """
-    device = torch.device(device)
     cut, pieces = _cut(paths) if stems else ([], list(paths))
 
-    def settled(index: Places, queries: Places) -> Sight:
+    def of(queries: Places) -> Sight:
+        """What the tokens at these places, ascending, have to compute."""
+        index = np.full(size, -1)
+        index[queries] = np.arange(len(queries))
         found = [
             Stem((begin, end), (int(first), int(last)))
             for begin, end, until in cut
             for first, last in [np.searchsorted(queries, [end, until])]
             if first < last
         ]
-        groups = tuple(group.settled(device, dtype) for group in _groups(pieces, index))
-        return Sight(groups, tuple(found))
+        return Sight(tuple(group.to(device) for group in _groups(pieces, index, dtype)), tuple(found))
 
-    whole = settled(np.arange(size), np.arange(size))
+    whole = of(np.arange(size))
     if asked is None:
         return whole
     used = np.zeros(size, dtype=bool)
@@ -214,10 +214,8 @@ def sight_along(
     order = np.zeros(size, dtype=np.int64)
     order[asked] = np.arange(len(asked))
     order[others] = len(asked) + np.arange(len(others))
-    index = np.full(size, -1)
-    index[asked] = np.arange(len(asked))
     places, rest, ordered = (torch.from_numpy(part).to(device) for part in (asked, others, order))
-    return replace(whole, last=Asked(places, rest, ordered, settled(index, asked)))
+    return replace(whole, last=Asked(places, rest, ordered, of(asked)))
 
 
 def _cut(paths: Sequence[Places]) -> tuple[list[tuple[int, int, int]], list[Places]]:
@@ -262,12 +260,13 @@ def _shared(one: Places, other: Places) -> int:
     return int(differing[0]) if len(differing) else length
 
 
-def _groups(pieces: Sequence[Places], index: Places) -> list[PathGroup]:
+def _groups(pieces: Sequence[Places], index: Places, dtype: torch.dtype) -> list[PathGroup]:
     """Group pieces by their lengths and by how many queries are their own.
 
     Args:
         pieces: Places.
         index: Number of the query at each place; negative: none is asked there.
+        dtype: Of the masks.
     """
     seen = np.zeros(len(index), dtype=bool)
     buckets: dict[tuple[int, int], list[tuple[Places, Places, bool]]] = {}
@@ -284,10 +283,10 @@ def _groups(pieces: Sequence[Places], index: Places) -> list[PathGroup]:
         causal = 2 * len(own) > len(piece) and bool((index[piece] >= 0).all())
         key = -(-len(piece) // BUCKET), 0 if causal else -(-len(own) // BUCKET)
         buckets.setdefault(key, []).append((piece, own, causal))
-    return [_group(members, index) for _, members in sorted(buckets.items(), key=lambda item: item[0])]
+    return [_group(buckets[key], index, dtype) for key in sorted(buckets)]
 
 
-def _group(members: Sequence[tuple[Places, Places, bool]], index: Places) -> PathGroup:
+def _group(members: Sequence[tuple[Places, Places, bool]], index: Places, dtype: torch.dtype) -> PathGroup:
     causal = members[0][2]
     longest = max(len(piece) for piece, _, _ in members)
     widest = longest if causal else max(len(own) for _, own, _ in members)
@@ -302,7 +301,10 @@ def _group(members: Sequence[tuple[Places, Places, bool]], index: Places) -> Pat
         depth[number, : len(asking)] = asking
         mine.append(index[piece[own]])
         slots.append(number * widest + (own if causal else np.arange(len(own))))
-    mask = None if causal else torch.from_numpy(np.arange(longest) <= depth[:, None, :, None])
+    mask = None
+    if not causal:
+        hidden = torch.from_numpy(np.arange(longest) > depth[:, None, :, None])
+        mask = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)
     all_slots = np.concatenate(slots)
     run = None
     if _in_line(queries) and _in_line(keys) and len(all_slots) == queries.size:
